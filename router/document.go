@@ -1,0 +1,330 @@
+package router
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxDocument is the longest JSON body in bytes that is read: what the Engine
+// itself shows its authorization plugins at most (4 MiB).
+const MaxDocument = 4 << 20
+
+// maxDepth bounds nesting; the Engine's deepest type has nine levels.
+const maxDepth = 64
+
+// Document is a JSON body with exactly one reading: whatever decoder looks at
+// it, by the Engine's types or by none, sees the same fields with the same
+// values. The Engine's own decoder folds the case of keys and merges
+// duplicates, so both are refused. A Document keeps the text it was made from;
+// fields it does not know stay where they are when others are edited.
+type Document struct {
+	text    string
+	nodes   []node
+	unknown []int32
+	schema  *schema
+}
+
+// node is one value. Nodes lie in the order of the text: the children of node
+// i begin at i+1, and nodes[i].next is the first node behind i's subtree.
+type node struct {
+	kind       byte // { [ " 0 t f n
+	escaped    bool // a string (kind ") that holds escapes
+	keyEscaped bool
+	start, end int32 // of the value in the text
+	key, keyTo int32 // of the member's key in the text, within its quotes
+	next       int32
+}
+
+// ParseDocument reads one JSON value. Of is the zero value of the Engine's
+// type that it will be decoded into; nil where there is none. Errors are
+// *Error with status 400 or 413.
+func ParseDocument(raw []byte, of any) (*Document, error) {
+	return parseDocument(raw, schemaOf(reflect.TypeOf(of)))
+}
+
+func parseDocument(raw []byte, s *schema) (*Document, error) {
+	if len(raw) > MaxDocument {
+		return nil, fail(http.StatusRequestEntityTooLarge, "request body is over %d bytes: send a smaller one", MaxDocument)
+	}
+	p := parser{Document: Document{text: string(raw), schema: s, nodes: make([]node, 0, len(raw)/24+4)}}
+	if err := p.value(s, 0); err != nil {
+		return nil, fail(http.StatusBadRequest, "request body: %s", err.Error())
+	}
+	if p.space(); p.at < len(p.text) {
+		return nil, fail(http.StatusBadRequest, "request body: %s at byte %d after the JSON value: send one value", p.see(), p.at)
+	}
+	if len(p.respell) > 0 {
+		text := p.text
+		for _, r := range slices.Backward(p.respell) {
+			text = text[:r.from] + r.name + text[r.to:]
+		}
+		return parseDocument([]byte(text), s)
+	}
+	return &p.Document, nil
+}
+
+// Bytes is the text that is sent.
+func (d *Document) Bytes() []byte { return []byte(d.text) }
+
+// Len is the length of Bytes.
+func (d *Document) Len() int { return len(d.text) }
+
+// Decode stores the document into v as the Engine would.
+func (d *Document) Decode(v any) error { return json.Unmarshal([]byte(d.text), v) }
+
+// Root is the whole value; of a nil Document the missing Value.
+func (d *Document) Root() Value {
+	if d == nil {
+		return Value{}
+	}
+	return Value{d, 0}
+}
+
+// Unknown yields the path and value of every field that the Engine's type does
+// not have, outermost only: "HostConfig.NewThing".
+func (d *Document) Unknown() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		if d == nil {
+			return
+		}
+		for _, i := range d.unknown {
+			if !yield(d.path(i), Value{d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// path spells the way from the root to node i.
+func (d *Document) path(i int32) string {
+	var b strings.Builder
+	at := int32(0)
+	for at != i {
+		list, n := d.nodes[at].kind == '[', 0
+		child := at + 1
+		for d.nodes[child].next <= i {
+			child = d.nodes[child].next
+			n++
+		}
+		if list {
+			fmt.Fprintf(&b, "[%d]", n)
+		} else {
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(d.nodes[child].name(d.text))
+		}
+		at = child
+	}
+	return b.String()
+}
+
+// Set writes value at the path of member names, making the objects on the way
+// that are missing or null.
+func (d *Document) Set(value any, path ...string) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", strings.Join(path, "."), err)
+	}
+	at := int32(0)
+	for k, name := range path {
+		n := d.nodes[at]
+		if n.kind == 'n' { // null: everything from here on is new
+			return d.splice(n.start, n.end, nest(string(text), path[k:]))
+		}
+		if n.kind != '{' {
+			return fmt.Errorf("writing %s: %s is no object", strings.Join(path, "."), strings.Join(path[:k], "."))
+		}
+		child := Value{d, at}.Get(name)
+		if child.d == nil {
+			member := quote(name) + ":" + nest(string(text), path[k+1:])
+			if d.nodes[at].next > at+1 {
+				member += ","
+			}
+			return d.splice(n.start+1, n.start+1, member)
+		}
+		at = child.i
+	}
+	return d.splice(d.nodes[at].start, d.nodes[at].end, string(text))
+}
+
+// splice replaces a part of the text and reads the whole again, so that an
+// edit can never make what reading would refuse.
+func (d *Document) splice(from, to int32, text string) error {
+	made, err := parseDocument([]byte(d.text[:from]+text+d.text[to:]), d.schema)
+	if err != nil {
+		return fmt.Errorf("editing the body: %w", err)
+	}
+	*d = *made
+	return nil
+}
+
+// nest wraps text in the objects that path names.
+func nest(text string, path []string) string {
+	for _, name := range slices.Backward(path) {
+		text = "{" + quote(name) + ":" + text + "}"
+	}
+	return text
+}
+
+func quote(s string) string {
+	b, _ := json.Marshal(s) // a string always marshals
+	return string(b)
+}
+
+// Value is one value of a Document; the zero Value is a missing one.
+type Value struct {
+	d *Document
+	i int32
+}
+
+func (v Value) node() *node { return &v.d.nodes[v.i] }
+
+func (v Value) is(kind byte) bool { return v.d != nil && v.node().kind == kind }
+
+// Missing says that the value is not written at all; null is written.
+func (v Value) Missing() bool { return v.d == nil }
+
+// Exists says whether the value is there and not null.
+func (v Value) Exists() bool { return v.d != nil && v.node().kind != 'n' }
+
+// Empty says whether the value is missing or one of null, false, 0, "", {}
+// and [].
+func (v Value) Empty() bool {
+	if v.d == nil {
+		return true
+	}
+	switch n := v.node(); n.kind {
+	case 'n', 'f':
+		return true
+	case '{', '[':
+		return n.next == v.i+1
+	case '"':
+		return n.end == n.start+2
+	case '0':
+		f, err := strconv.ParseFloat(v.Raw(), 64)
+		return err == nil && f == 0
+	}
+	return false
+}
+
+// Get is the member called name; the missing Value if v is no object or has
+// none.
+func (v Value) Get(name string) Value {
+	for key, member := range v.Members() {
+		if key == name {
+			return member
+		}
+	}
+	return Value{}
+}
+
+// At follows a path of member names.
+func (v Value) At(path ...string) Value {
+	for _, name := range path {
+		v = v.Get(name)
+	}
+	return v
+}
+
+// Str is a string's text, "" for anything else.
+func (v Value) Str() string {
+	if !v.is('"') {
+		return ""
+	}
+	n := v.node()
+	if !n.escaped {
+		return v.d.text[n.start+1 : n.end-1]
+	}
+	return unquote(v.d.text[n.start:n.end])
+}
+
+// IsString, IsObject and IsList tell what is written.
+func (v Value) IsString() bool { return v.is('"') }
+
+// IsObject says whether v is an object.
+func (v Value) IsObject() bool { return v.is('{') }
+
+// IsList says whether v is a list.
+func (v Value) IsList() bool { return v.is('[') }
+
+// Bool says whether v is the literal true.
+func (v Value) Bool() bool { return v.is('t') }
+
+// Int is a whole number that fits 64 bits; false for anything else.
+func (v Value) Int() (int64, bool) {
+	if !v.is('0') {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(v.Raw(), 10, 64)
+	return n, err == nil
+}
+
+// Raw is the value as written, "" for a missing one.
+func (v Value) Raw() string {
+	if v.d == nil {
+		return ""
+	}
+	return v.d.text[v.node().start:v.node().end]
+}
+
+// Decode stores the value into to, as encoding/json does.
+func (v Value) Decode(to any) error {
+	if v.d == nil {
+		return nil
+	}
+	return json.Unmarshal([]byte(v.Raw()), to)
+}
+
+// Members are an object's keys (decoded) and values, in the order written.
+func (v Value) Members() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		if !v.is('{') {
+			return
+		}
+		for i := v.i + 1; i < v.node().next; i = v.d.nodes[i].next {
+			if !yield(v.d.nodes[i].name(v.d.text), Value{v.d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// Elements are a list's values.
+func (v Value) Elements() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if !v.is('[') {
+			return
+		}
+		for i := v.i + 1; i < v.node().next; i = v.d.nodes[i].next {
+			if !yield(Value{v.d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// name is the member's key, decoded.
+func (n *node) name(text string) string {
+	if !n.keyEscaped {
+		return text[n.key:n.keyTo]
+	}
+	return unquote(text[n.key-1 : n.keyTo+1])
+}
+
+func unquote(text string) string {
+	var s string
+	_ = json.Unmarshal([]byte(text), &s) // the parser has seen that it is a string
+	return s
+}
+
+// validText says whether s is UTF-8; decoders replace what is not, each in its
+// own way.
+func validText(s string) bool { return utf8.ValidString(s) }

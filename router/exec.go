@@ -1,0 +1,12 @@
+package router
+
+import "github.com/docker/docker/api/types/container"
+
+// execCreate is the body of POST /containers/{name}/exec. The rows of exec
+// stand in containers; none names an object beside its path's.
+type execCreate struct {
+	container.ExecOptions
+
+	// Container is docker-py's: it repeats the path's name, and no Engine reads it.
+	Container string
+}

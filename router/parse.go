@@ -1,0 +1,333 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf16"
+)
+
+// parser reads a Document in one pass: grammar, types, and the uniqueness of
+// keys.
+type parser struct {
+	Document
+	at      int
+	respell []respelling
+}
+
+// respelling is a key that is sent in the Engine's spelling.
+type respelling struct {
+	from, to int
+	name     string
+}
+
+// manyKeys is how many keys of a map are compared one by one before a set is
+// cheaper.
+const manyKeys = 16
+
+func (p *parser) space() {
+	for p.at < len(p.text) {
+		switch p.text[p.at] {
+		case ' ', '\t', '\n', '\r':
+			p.at++
+		default:
+			return
+		}
+	}
+}
+
+// see says what stands at the parser's place, for errors.
+func (p *parser) see() string {
+	if p.at >= len(p.text) {
+		return "the end"
+	}
+	return strconv.QuoteRune(rune(p.text[p.at]))
+}
+
+func (p *parser) syntax(want string) error {
+	return fmt.Errorf("%s at byte %d where %s should be", p.see(), p.at, want)
+}
+
+// value reads one value with the space before it and appends its nodes.
+func (p *parser) value(s *schema, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("nested deeper than %d levels: send a flatter one", maxDepth)
+	}
+	p.space()
+	if p.at >= len(p.text) {
+		return p.syntax("a value")
+	}
+	i := len(p.nodes)
+	start := p.at
+	p.nodes = append(p.nodes, node{start: int32(start)})
+	kind := p.text[p.at]
+	var err error
+	switch kind {
+	case '{':
+		err = p.object(s, depth)
+	case '[':
+		err = p.list(s, depth)
+	case '"':
+		var escaped bool
+		escaped, err = p.str()
+		p.nodes[i].escaped = escaped
+	case 't':
+		err = p.word("true")
+	case 'f':
+		err = p.word("false")
+	case 'n':
+		err = p.word("null")
+	default:
+		kind = '0'
+		err = p.number()
+	}
+	if err != nil {
+		return err
+	}
+	if want := s.refuses(kind, p.text[start:p.at]); want != "" {
+		return fmt.Errorf("is %s: write %s", describe(kind, p.text[start:p.at]), want)
+	}
+	n := &p.nodes[i]
+	n.kind, n.end, n.next = kind, int32(p.at), int32(len(p.nodes))
+	return nil
+}
+
+func describe(kind byte, text string) string {
+	switch kind {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	}
+	if len(text) > 32 {
+		text = text[:32] + "..."
+	}
+	return text
+}
+
+func (p *parser) word(w string) error {
+	if len(p.text)-p.at < len(w) || p.text[p.at:p.at+len(w)] != w {
+		return p.syntax(w)
+	}
+	p.at += len(w)
+	return nil
+}
+
+func (p *parser) digits() bool {
+	from := p.at
+	for p.at < len(p.text) && p.text[p.at] >= '0' && p.text[p.at] <= '9' {
+		p.at++
+	}
+	return p.at > from
+}
+
+func (p *parser) number() error {
+	if p.text[p.at] == '-' {
+		p.at++
+	}
+	from := p.at
+	if !p.digits() {
+		p.at = from
+		return p.syntax("a value")
+	}
+	if p.text[from] == '0' && p.at > from+1 {
+		return fmt.Errorf("the number at byte %d begins with 0: write it without", from)
+	}
+	if p.at < len(p.text) && p.text[p.at] == '.' {
+		p.at++
+		if !p.digits() {
+			return p.syntax("a digit")
+		}
+	}
+	if p.at < len(p.text) && p.text[p.at]|32 == 'e' {
+		p.at++
+		if p.at < len(p.text) && (p.text[p.at] == '+' || p.text[p.at] == '-') {
+			p.at++
+		}
+		if !p.digits() {
+			return p.syntax("a digit")
+		}
+	}
+	return nil
+}
+
+// str reads a string and tells whether it holds escapes. Text that decoders
+// would repair, each in its own way, is refused: bytes that are no UTF-8, and
+// halves of surrogate pairs.
+func (p *parser) str() (escaped bool, err error) {
+	if p.at >= len(p.text) || p.text[p.at] != '"' {
+		return false, p.syntax("a string")
+	}
+	p.at++
+	from, ascii := p.at, true
+	for p.at < len(p.text) {
+		switch c := p.text[p.at]; {
+		case c == '"':
+			if !ascii && !validText(p.text[from:p.at]) {
+				return false, fmt.Errorf("the string at byte %d is no UTF-8: send UTF-8", from-1)
+			}
+			p.at++
+			return escaped, nil
+		case c == '\\':
+			escaped = true
+			if err := p.escape(); err != nil {
+				return false, err
+			}
+		case c < ' ':
+			return false, fmt.Errorf("control character at byte %d: write it as \\u%04x", p.at, c)
+		default:
+			ascii = ascii && c < 0x80
+			p.at++
+		}
+	}
+	return false, p.syntax("the end of the string")
+}
+
+func (p *parser) escape() error {
+	p.at++
+	if p.at >= len(p.text) {
+		return p.syntax("an escape")
+	}
+	switch p.text[p.at] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		p.at++
+		return nil
+	case 'u':
+		r, err := p.hex()
+		if err != nil {
+			return err
+		}
+		if !utf16.IsSurrogate(r) {
+			return nil
+		}
+		if p.at+1 < len(p.text) && p.text[p.at] == '\\' && p.text[p.at+1] == 'u' {
+			p.at++
+			low, err := p.hex()
+			if err != nil {
+				return err
+			}
+			if utf16.DecodeRune(r, low) != '\uFFFD' {
+				return nil
+			}
+		}
+		return fmt.Errorf("half a surrogate pair before byte %d: write both halves", p.at)
+	}
+	return p.syntax("an escape")
+}
+
+// hex reads uXXXX.
+func (p *parser) hex() (rune, error) {
+	p.at++
+	if len(p.text)-p.at < 4 {
+		return 0, p.syntax("four hex digits")
+	}
+	n, err := strconv.ParseUint(p.text[p.at:p.at+4], 16, 32)
+	if err != nil {
+		return 0, p.syntax("four hex digits")
+	}
+	p.at += 4
+	return rune(n), nil
+}
+
+func (p *parser) list(s *schema, depth int) error {
+	p.at++
+	if p.space(); p.at < len(p.text) && p.text[p.at] == ']' {
+		p.at++
+		return nil
+	}
+	for n := 0; ; n++ {
+		if err := p.value(s.element(), depth+1); err != nil {
+			return in(fmt.Sprintf("[%d]", n), err)
+		}
+		p.space()
+		switch {
+		case p.at < len(p.text) && p.text[p.at] == ',':
+			p.at++
+		case p.at < len(p.text) && p.text[p.at] == ']':
+			p.at++
+			return nil
+		default:
+			return p.syntax(", or ]")
+		}
+	}
+}
+
+func (p *parser) object(s *schema, depth int) error {
+	p.at++
+	if p.space(); p.at < len(p.text) && p.text[p.at] == '}' {
+		p.at++
+		return nil
+	}
+	seen := keys{schema: s}
+	for {
+		p.space()
+		from := p.at + 1
+		escaped, err := p.str()
+		if err != nil {
+			return err
+		}
+		member := node{key: int32(from), keyTo: int32(p.at - 1), keyEscaped: escaped}
+		name := member.name(p.text)
+		known, err := seen.add(name)
+		if err != nil {
+			return in(name, err)
+		}
+		if p.space(); p.at >= len(p.text) || p.text[p.at] != ':' {
+			return p.syntax("a colon")
+		}
+		p.at++
+		i := len(p.nodes)
+		if err := p.value(s.member(known), depth+1); err != nil {
+			return in(name, err)
+		}
+		n := &p.nodes[i]
+		n.key, n.keyTo, n.keyEscaped = member.key, member.keyTo, escaped
+		if s.isStruct() && known >= 0 && s.fields[known].name != name {
+			p.respell = append(p.respell, respelling{from, from + len(name), s.fields[known].name})
+		}
+		if s.isStruct() && known < 0 {
+			p.unknown = append(p.unknown, int32(i))
+		}
+		p.space()
+		switch {
+		case p.at < len(p.text) && p.text[p.at] == ',':
+			p.at++
+		case p.at < len(p.text) && p.text[p.at] == '}':
+			p.at++
+			return nil
+		default:
+			return p.syntax(", or }")
+		}
+	}
+}
+
+// where is an error with the path to it.
+type where struct {
+	path string
+	err  error
+}
+
+func (w *where) Error() string { return w.path + " " + w.err.Error() }
+
+// in puts one step of the path before an error.
+func in(step string, err error) error {
+	var w *where
+	if !errors.As(err, &w) {
+		return &where{clip(step), err}
+	}
+	if w.path[0] != '[' {
+		step += "."
+	}
+	w.path = clip(step) + w.path
+	return w
+}
+
+// clip keeps a caller's own words in an error message short.
+func clip(s string) string {
+	if len(s) > 256 {
+		return s[:256] + "..."
+	}
+	return s
+}

@@ -1,0 +1,288 @@
+package router
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// schema is what the Engine's type says of a JSON value: which keys an object
+// has, and what each holds. The nil schema knows nothing and takes all, with
+// the keys of its objects as unique as a struct's.
+type schema struct {
+	kind   schemaKind
+	fields []field        // of a struct
+	byName map[string]int // exact name to index of fields
+	byFold map[string]int // folded name to index of fields
+	elem   *schema        // of a map or a list
+}
+
+type field struct {
+	name   string
+	schema *schema
+}
+
+type schemaKind uint8
+
+const (
+	anything schemaKind = iota
+	structure
+	mapping
+	mappingOrList // the Engine's filters
+	listing
+	text
+	truth
+	whole
+	number
+)
+
+var (
+	schemas         sync.Map // reflect.Type -> *schema
+	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// schemaOf compiles a type, once.
+func schemaOf(t reflect.Type) *schema {
+	if t == nil {
+		return nil
+	}
+	if s, ok := schemas.Load(t); ok {
+		return s.(*schema)
+	}
+	s := compile(t, map[reflect.Type]*schema{})
+	schemas.Store(t, s)
+	return s
+}
+
+func compile(t reflect.Type, busy map[reflect.Type]*schema) *schema {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if s := busy[t]; s != nil {
+		return s
+	}
+	s := &schema{}
+	busy[t] = s
+	if t.Implements(jsonUnmarshaler) || reflect.PointerTo(t).Implements(jsonUnmarshaler) ||
+		reflect.PointerTo(t).Implements(textUnmarshaler) {
+		return s // what it takes is its own business
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		s.kind, s.byName, s.byFold = structure, map[string]int{}, map[string]int{}
+		s.collect(t, busy)
+	case reflect.Map:
+		s.kind, s.elem = mapping, compile(t.Elem(), busy)
+	case reflect.Slice, reflect.Array:
+		s.kind, s.elem = listing, compile(t.Elem(), busy)
+		if t.Elem().Kind() == reflect.Uint8 {
+			s.kind = text // base64
+		}
+	case reflect.String:
+		s.kind = text
+	case reflect.Bool:
+		s.kind = truth
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		s.kind = whole
+	case reflect.Float32, reflect.Float64:
+		s.kind = number
+	}
+	return s
+}
+
+// collect adds the JSON fields of a struct, an embedded struct's after its
+// own: as in encoding/json the shallower of two of one name is meant.
+func (s *schema) collect(t reflect.Type, busy map[reflect.Type]*schema) {
+	var embedded []reflect.Type
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		if tag == "-" || !f.IsExported() && !f.Anonymous {
+			continue
+		}
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if f.Anonymous && name == "" && inner.Kind() == reflect.Struct {
+			embedded = append(embedded, inner)
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		if _, taken := s.byFold[fold(name)]; taken {
+			continue
+		}
+		var fs *schema
+		if options != "string" {
+			fs = compile(f.Type, busy)
+		}
+		s.byName[name], s.byFold[fold(name)] = len(s.fields), len(s.fields)
+		s.fields = append(s.fields, field{name, fs})
+	}
+	for _, e := range embedded {
+		s.collect(e, busy)
+	}
+}
+
+func (s *schema) isStruct() bool { return s != nil && s.kind == structure }
+
+// element is the schema of a list's elements.
+func (s *schema) element() *schema {
+	if s == nil || s.kind != listing {
+		return nil
+	}
+	return s.elem
+}
+
+// member is the schema of an object's member: field known of a struct, or any
+// of a map.
+func (s *schema) member(known int) *schema {
+	switch {
+	case s == nil:
+	case s.kind == mapping:
+		return s.elem
+	case s.kind == structure && known >= 0:
+		return s.fields[known].schema
+	}
+	return nil
+}
+
+// refuses says what should stand in the place of a value that the type does
+// not take; "" if it takes it.
+func (s *schema) refuses(kind byte, raw string) string {
+	if s == nil || kind == 'n' {
+		return ""
+	}
+	switch s.kind {
+	case structure, mapping:
+		if kind != '{' {
+			return "an object"
+		}
+	case listing:
+		if kind != '[' {
+			return "a list"
+		}
+	case text:
+		if kind != '"' {
+			return "a string"
+		}
+	case truth:
+		if kind != 't' && kind != 'f' {
+			return "true or false"
+		}
+	case whole:
+		if kind != '0' || strings.ContainsAny(raw, ".eE") {
+			return "a whole number"
+		}
+	case number:
+		if kind != '0' {
+			return "a number"
+		}
+	}
+	return ""
+}
+
+// spelling holds what docker's Python SDK writes in another case than the
+// Engine, which folds it. No other variant has a reader of its own.
+var spelling = map[string]string{
+	"detachKeys":         "DetachKeys",
+	"CPURealtimePeriod":  "CpuRealtimePeriod",
+	"CPURealtimeRuntime": "CpuRealtimeRuntime",
+}
+
+// keys are those of one object so far.
+type keys struct {
+	schema *schema
+	known  uint64   // bits of fields seen, below 64
+	more   []string // names of a map, folded names of a struct: those not in known
+	set    map[string]struct{}
+}
+
+// errTwice has no advice in it: which of the two was meant only the caller
+// knows.
+var errTwice = errors.New("is written twice: write it once")
+
+// add notes a key and gives its field in the schema, -1 where it has none. An
+// error means that another reader could take the key for something else.
+func (k *keys) add(name string) (int, error) {
+	if k.schema != nil && (k.schema.kind == mapping || k.schema.kind == mappingOrList) {
+		return -1, k.note(name)
+	}
+	if k.schema.isStruct() {
+		if i, ok := k.schema.byName[name]; ok {
+			if i >= 64 {
+				return i, k.note(fold(name))
+			}
+			if k.known&(1<<i) != 0 {
+				return i, errTwice
+			}
+			k.known |= 1 << i
+			return i, nil
+		}
+		if i, ok := k.schema.byFold[fold(name)]; ok {
+			if spelling[name] == k.schema.fields[i].name {
+				return k.add(spelling[name])
+			}
+			return -1, fmt.Errorf("is not spelled as the Engine spells it: write %s", k.schema.fields[i].name)
+		}
+	}
+	return -1, k.note(fold(name))
+}
+
+// note remembers a name and refuses it the second time.
+func (k *keys) note(name string) error {
+	if k.set != nil {
+		if _, ok := k.set[name]; ok {
+			return errTwice
+		}
+		k.set[name] = struct{}{}
+		return nil
+	}
+	for _, other := range k.more {
+		if other == name {
+			return errTwice
+		}
+	}
+	if k.more = append(k.more, name); len(k.more) > manyKeys {
+		k.set = make(map[string]struct{}, 2*len(k.more))
+		for _, other := range k.more {
+			k.set[other] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// fold maps all spellings that encoding/json takes for one key to one: the
+// smallest of each letter's case variants, among them U+017F for s and U+212A
+// for k.
+func fold(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= 0x80 || c >= 'a' && c <= 'z' {
+			return strings.Map(smallest, s)
+		}
+	}
+	return s
+}
+
+func smallest(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
+}
+
+// schemaFor is schemaOf of a value's type.
+func schemaFor(of any) *schema { return schemaOf(reflect.TypeOf(of)) }

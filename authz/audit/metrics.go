@@ -1,0 +1,162 @@
+package audit
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is the sink that counts, and what Prometheus reads.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	denied   *prometheus.CounterVec
+	streams  *prometheus.GaugeVec
+	engines  *prometheus.GaugeVec
+
+	series atomic.Pointer[map[seriesKey]*series] // never written: replaced
+	mu     sync.Mutex                            // for replacing it
+}
+
+// seriesKey is all the labels that one record counts under.
+type seriesKey struct {
+	action   string
+	decision Decision
+	code     int
+	rule     string // of a denial
+}
+
+// series holds the counters of one key, so that a record costs one map lookup.
+type series struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+	denied   prometheus.Counter // nil unless it is a denial
+}
+
+// maxSeries bounds how many series there can be: rules that plugins name and
+// statuses that engines answer are not ours to count on.
+const maxSeries = 2000
+
+// other is the label value beyond maxSeries, unknown that of what has no name.
+const (
+	other   = "other"
+	unknown = "unknown"
+)
+
+// seconds reach from a ping to a pull; what lives longer is a stream.
+var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// NewMetrics makes the metrics, with those of the Go runtime and the process.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "moorgate_requests_total",
+			Help: "Requests that ended, by action, decision and HTTP status.",
+		}, []string{"action", "decision", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "moorgate_request_seconds",
+			Help:    "Time to the end of the answer or of the stream, by action.",
+			Buckets: buckets,
+		}, []string{"action"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "moorgate_denied_total",
+			Help: "Requests denied, by action and rule.",
+		}, []string{"action", "rule"}),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "moorgate_streams",
+			Help: "Live streams, by kind.",
+		}, []string{"kind"}),
+		engines: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "moorgate_engine_up",
+			Help: "1 if the engine answers, 0 if not.",
+		}, []string{"engine"}),
+	}
+	m.series.Store(&map[seriesKey]*series{})
+	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler answers Prometheus.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// EngineUp says whether the engine of this name answers.
+func (m *Metrics) EngineUp(name string, up bool) {
+	v := 0.0
+	if up {
+		v = 1
+	}
+	m.engines.WithLabelValues(name).Set(v)
+}
+
+// Opened counts a live stream.
+func (m *Metrics) Opened(kind string) { m.streams.WithLabelValues(kind).Inc() }
+
+// Closed counts it off.
+func (m *Metrics) Closed(kind string) { m.streams.WithLabelValues(kind).Dec() }
+
+// Record counts the record.
+func (m *Metrics) Record(r *Record) {
+	key := seriesKey{r.Action, r.Decision, r.Status, ""}
+	if r.Decision == Deny {
+		key.rule = r.Rule
+	}
+	s := (*m.series.Load())[key]
+	if s == nil {
+		s = m.add(key)
+	}
+	s.requests.Inc()
+	s.seconds.Observe(r.Duration.Seconds())
+	if s.denied != nil {
+		s.denied.Inc()
+	}
+}
+
+func (m *Metrics) add(key seriesKey) *series {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := *m.series.Load()
+	if s := old[key]; s != nil {
+		return s
+	}
+	labels, code := key, strconv.Itoa(key.code)
+	labels.action, labels.rule = orUnknown(key.action), orUnknown(label(key.rule))
+	full := len(old) >= maxSeries
+	if full {
+		labels.rule, code = other, other
+	}
+	s := &series{
+		requests: m.requests.WithLabelValues(labels.action, string(labels.decision), code),
+		seconds:  m.seconds.WithLabelValues(labels.action),
+	}
+	if key.decision == Deny {
+		s.denied = m.denied.WithLabelValues(labels.action, labels.rule)
+	}
+	if !full {
+		series := maps.Clone(old)
+		series[key] = s
+		m.series.Store(&series)
+	}
+	return s
+}
+
+// label makes a text from outside a label value, which must be valid UTF-8.
+func label(s string) string { return strings.ToValidUTF8(cut(s, maxRef), "?") }
+
+func orUnknown(s string) string {
+	if s == "" {
+		return unknown
+	}
+	return s
+}

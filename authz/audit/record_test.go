@@ -1,0 +1,62 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"moorgate/router"
+)
+
+func TestFail(t *testing.T) {
+	cause := errors.New("dial unix: refused")
+	away := &router.Error{Status: 502, Message: "the engine is away", Err: cause}
+	tests := []struct {
+		name          string
+		record        Record
+		err           error
+		reason, error string
+	}{
+		{"none", Record{}, nil, "", ""},
+		{"undecided", Record{}, &router.Error{Status: 400, Message: "bad"}, "bad", ""},
+		{"undecided with a cause", Record{}, away, "the engine is away", "dial unix: refused"},
+		{"allowed", Record{Decision: Allow, Reason: "r"}, &router.Error{Status: 502, Message: "away"}, "r", "away"},
+		{"allowed with a cause", Record{Decision: Allow}, away, "", "dial unix: refused"},
+		{"wrapped", Record{Decision: Allow}, fmt.Errorf("forwarding: %w", away), "", "dial unix: refused"},
+		{"denied", Record{Decision: Deny, Reason: "pin a version"}, &router.Error{Status: 403, Message: "moorgate: ..."}, "pin a version", ""},
+		{"another error", Record{}, cause, "", "dial unix: refused"},
+		{"the first holds", Record{Error: "first"}, cause, "", "first"},
+	}
+	for _, test := range tests {
+		r := test.record
+		r.Fail(test.err)
+		if r.Reason != test.reason || r.Error != test.error {
+			t.Errorf("%s: reason %q, error %q, want %q, %q", test.name, r.Reason, r.Error, test.reason, test.error)
+		}
+	}
+}
+
+func TestAddRefBounds(t *testing.T) {
+	var r Record
+	r.AddRef("image", "a")
+	r.AddRef("image", "a")
+	if len(r.Refs) != 1 {
+		t.Errorf("one object is kept as %q", r.Refs)
+	}
+	r.Refs = nil
+	for i := range 2 * maxRefs {
+		r.AddRef("image", fmt.Sprint(i)+strings.Repeat("x", 1000))
+	}
+	if len(r.Refs) != maxRefs || len(r.Refs[0]) != maxRef {
+		t.Errorf("%d refs of %d bytes", len(r.Refs), len(r.Refs[0]))
+	}
+}
+
+func TestFromNowhere(t *testing.T) {
+	From(t.Context()).AddRef("a", "b") // must not panic
+	r := &Record{}
+	if From(NewContext(t.Context(), r)) != r {
+		t.Error("the record of the context is not found")
+	}
+}

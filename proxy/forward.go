@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"moorgate/proxy/http1"
+	"moorgate/router"
+)
+
+// Pick finds the engine that a call's /engines/NAME prefix means; "" is the
+// default one.
+type Pick func(name string) (*Engine, error)
+
+// Review sees a finite answer before it goes to the caller; an error is
+// answered in its place.
+type Review func(ctx context.Context, c *router.Call, resp *http.Response) error
+
+// Forwarder is the router.Handler that carries calls to the engines.
+type Forwarder struct {
+	pick   Pick
+	review Review
+
+	mu      sync.Mutex
+	streams map[*http1.Stream]bool // whether it can be spoken on
+}
+
+// Forward makes a Forwarder. Review may be nil.
+func Forward(pick Pick, review Review) *Forwarder {
+	return &Forwarder{pick: pick, review: review, streams: map[*http1.Stream]bool{}}
+}
+
+// ServeCall sends the call and relays the answer.
+func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.Call) error {
+	e, err := f.pick(c.Engine)
+	if err != nil {
+		return err
+	}
+	if err := e.tooNew(c.Version); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	req, err := c.Request(ctx)
+	if err != nil {
+		return err
+	}
+	control := http.NewResponseController(w)
+	hijack := c.Route.Reply == router.Hijack || c.Route.Reply == router.H2C
+	cut := func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+	a, err := e.transport.Send(req, hijack, cut)
+	if err != nil {
+		return e.away(ctx, err)
+	}
+	defer a.Close()
+	if a.Raw != nil {
+		return f.relay(w, c, a)
+	}
+	if f.review != nil && c.Route.Reply <= router.List {
+		if err := f.review(ctx, c, a.Response); err != nil {
+			return err
+		}
+	}
+	copyHeader(w.Header(), a.Header)
+	w.WriteHeader(a.StatusCode)
+	if err := a.CopyTo(w, control.Flush); err != nil {
+		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
+	}
+	for key, values := range a.Trailer {
+		w.Header()[http.TrailerPrefix+key] = values
+	}
+	return nil
+}
+
+// copyHeader takes over what the Engine says, without what it says of its
+// connection to moorgate.
+func copyHeader(to, from http.Header) {
+	for key, values := range from {
+		switch key {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Moorgate-Request-Id":
+		default:
+			to[key] = values
+		}
+	}
+}
+
+// counter is a ResponseWriter that wants to know what a hijacked stream
+// carried.
+type counter interface{ CountHijacked(in, out int64) }
+
+// relay joins the caller's connection with the Engine's.
+func (f *Forwarder) relay(w http.ResponseWriter, c *router.Call, a *http1.Answer) error {
+	extra := http.Header{}
+	if id := w.Header()["Moorgate-Request-Id"]; id != nil {
+		extra["Moorgate-Request-Id"] = id
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		a.Raw.Close()
+		return fmt.Errorf("taking over the caller's connection: %w", err)
+	}
+	w.WriteHeader(a.StatusCode) // for the record; the head itself is the Engine's
+	s := http1.NewStream(conn, a.Raw)
+	kind := a.Header.Get("Content-Type")
+	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
+	speaks := s.Framed || c.Body.Root().Get("Tty").Bool()
+	f.track(s, speaks)
+	defer f.untrack(s)
+	if err := s.Answer(a, extra); err != nil {
+		s.Close()
+		return &router.Broken{Err: err}
+	}
+	in, out := s.Run()
+	if k, ok := w.(counter); ok {
+		k.CountHijacked(in, out)
+	}
+	return nil
+}
+
+func (f *Forwarder) track(s *http1.Stream, speaks bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.streams[s] = speaks
+}
+
+func (f *Forwarder) untrack(s *http1.Stream) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.streams, s)
+}
+
+// Drain tells the hijacked streams that can be spoken on how long they have,
+// and cuts them all when ctx ends. It returns when none is left.
+func (f *Forwarder) Drain(ctx context.Context, message string) {
+	f.each(func(s *http1.Stream, speaks bool) {
+		if speaks {
+			go func() { _ = s.Say(message) }() // one who cannot be told is cut all the same
+		}
+	})
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := 0
+		f.each(func(s *http1.Stream, _ bool) {
+			left++
+			if ctx.Err() != nil {
+				s.Close()
+			}
+		})
+		if left == 0 {
+			return
+		}
+		<-tick.C
+	}
+}
+
+func (f *Forwarder) each(do func(s *http1.Stream, speaks bool)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s, speaks := range f.streams {
+		do(s, speaks)
+	}
+}
+
+// PickFrom makes a Pick of engines; the first is the default.
+func PickFrom(engines []*Engine) Pick {
+	return func(name string) (*Engine, error) {
+		for _, e := range engines {
+			if e.Name == name || name == "" {
+				return e, nil
+			}
+		}
+		if len(engines) == 0 {
+			return nil, errors.New("no engine is configured")
+		}
+		return nil, &router.Error{Status: http.StatusNotFound, Message: fmt.Sprintf(
+			"moorgate: no engine is called %.64q: leave /engines/NAME out for %s, or mend the name", name, engines[0].Name)}
+	}
+}

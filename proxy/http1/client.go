@@ -1,0 +1,465 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxIdle bounds the connections kept between requests.
+const maxIdle = 64
+
+// patience is how long an answer may take before the caller's leaving is
+// watched for: nearly all come sooner, and watching costs a goroutine.
+const patience = 5 * time.Millisecond
+
+// small is the longest body in bytes that is sent in one write with its head.
+const small = 32 << 10
+
+// Transport keeps connections to one Engine. A request uses one of them from
+// its own goroutine; only an upload that may run beside its answer has another.
+type Transport struct {
+	// Dial makes a connection.
+	Dial func(context.Context) (net.Conn, error)
+
+	mu   sync.Mutex
+	idle []*Conn // the most recently used last
+}
+
+// Answer is an Engine's answer. Where Raw is set the connection has become a
+// stream of bytes and is the taker's own; otherwise Close must be called.
+type Answer struct {
+	*http.Response
+	Raw *Conn
+
+	t      *Transport
+	c      *Conn
+	body   *body
+	up     *upload
+	cut    func()      // ends a read of the request's body
+	watch  func() bool // stops watching the caller; nil while nobody does
+	ctx    context.Context
+	keep   bool
+	closed bool
+}
+
+// DialError is a failure to reach the Engine at all.
+type DialError struct{ Err error }
+
+func (e *DialError) Error() string { return e.Err.Error() }
+
+func (e *DialError) Unwrap() error { return e.Err }
+
+// Send sends a request and waits for the head of its answer. Hijack says
+// whether a 101, or a 200 with a raw stream and no length, makes the connection
+// a stream. Cut must end a read of the request's body that waits; it is called
+// when the answer is over before the upload. A request that a kept connection
+// could not take is sent once more on a new one if it may be repeated.
+func (t *Transport) Send(r *http.Request, hijack bool, cut func()) (*Answer, error) {
+	for !hijack {
+		c := t.kept()
+		if c == nil {
+			break
+		}
+		a, err := t.send(c, r, false, cut)
+		if err == nil || !errors.Is(err, errStale) || !repeatable(r) {
+			return a, err
+		}
+	}
+	nc, err := t.Dial(r.Context())
+	if err != nil {
+		return nil, &DialError{err}
+	}
+	return t.send(NewConn(nc), r, hijack, cut)
+}
+
+// errStale is the end of a connection before anything of an answer came.
+var errStale = errors.New("the Engine closed the connection without an answer")
+
+func repeatable(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// kept takes a live idle connection from the pool.
+func (t *Transport) kept() *Conn {
+	for {
+		t.mu.Lock()
+		n := len(t.idle)
+		if n == 0 {
+			t.mu.Unlock()
+			return nil
+		}
+		c := t.idle[n-1]
+		t.idle[n-1] = nil
+		t.idle = t.idle[:n-1]
+		t.mu.Unlock()
+		if !c.dead() {
+			return c
+		}
+		c.Close()
+	}
+}
+
+func (t *Transport) keep(c *Conn) {
+	c.drop()
+	t.mu.Lock()
+	var old *Conn
+	if len(t.idle) >= maxIdle {
+		old = t.idle[0]
+		t.idle = append(t.idle[:0], t.idle[1:]...)
+	}
+	t.idle = append(t.idle, c)
+	t.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+}
+
+// CloseIdle closes the connections that wait in the pool.
+func (t *Transport) CloseIdle() {
+	t.mu.Lock()
+	idle := t.idle
+	t.idle = nil
+	t.mu.Unlock()
+	for _, c := range idle {
+		c.Close()
+	}
+}
+
+func (t *Transport) send(c *Conn, r *http.Request, hijack bool, cut func()) (*Answer, error) {
+	a := &Answer{t: t, c: c, ctx: r.Context(), cut: cut}
+	if err := a.write(r); err != nil && a.up == nil {
+		// The Engine may have answered before it closed: read that.
+		if head, _ := c.readHead(nil); head == "" {
+			c.Close()
+			return nil, fmt.Errorf("%w: %w", errStale, err)
+		}
+	}
+	if err := a.read(r, hijack); err != nil {
+		c.Close()
+		a.stop()
+		if ctx := context.Cause(r.Context()); a.watch != nil && ctx != nil {
+			return nil, ctx
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+// write sends the head, with a short body in the same write; a longer one goes
+// up beside the answer.
+func (a *Answer) write(r *http.Request) error {
+	out := outs.Get().(*[]byte)
+	b := (*out)[:0]
+	b = append(append(b, r.Method...), ' ')
+	b = append(append(b, target(r.URL)...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, r.Host...), "\r\n"...)
+	b = appendFields(b, r.Header)
+	stream := false
+	switch {
+	case r.ContentLength > 0:
+		b = fmt.Appendf(b, "Content-Length: %d\r\n\r\n", r.ContentLength)
+		stream = r.ContentLength > small || r.GetBody == nil
+	case r.ContentLength < 0:
+		b = append(b, "Transfer-Encoding: chunked\r\n\r\n"...)
+		stream = true
+	case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete || r.Method == http.MethodOptions:
+		b = append(b, "\r\n"...)
+	default:
+		b = append(b, "Content-Length: 0\r\n\r\n"...)
+	}
+	if !stream && r.ContentLength > 0 {
+		at := len(b)
+		b = append(b, make([]byte, r.ContentLength)...)
+		if _, err := io.ReadFull(r.Body, b[at:]); err != nil {
+			return err
+		}
+	}
+	_, err := a.c.Conn.Write(b)
+	if cap(b) <= 4*outSize {
+		*out = b
+		outs.Put(out)
+	}
+	if err == nil && stream {
+		a.up = startUpload(a.c, r.Body, r.ContentLength)
+	}
+	return err
+}
+
+func target(u *url.URL) string {
+	if u.Opaque == "" {
+		return u.RequestURI()
+	}
+	if u.RawQuery == "" {
+		return u.Opaque
+	}
+	return u.Opaque + "?" + u.RawQuery
+}
+
+// fill waits for more of the answer and, once that takes long, for the
+// caller's leaving too.
+func (a *Answer) fill(limit int) error {
+	if a.watch != nil {
+		return a.c.fill(limit)
+	}
+	a.c.SetReadDeadline(time.Now().Add(patience))
+	err := a.c.fill(limit)
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	a.c.SetReadDeadline(time.Time{})
+	a.watch = context.AfterFunc(a.ctx, func() { a.c.SetDeadline(longAgo) })
+	return a.c.fill(limit)
+}
+
+// read reads the head of the answer, passing over the interim ones.
+func (a *Answer) read(r *http.Request, hijack bool) error {
+	for {
+		head, err := a.head()
+		if err != nil {
+			return err
+		}
+		resp, f, err := parseResponse(head)
+		if err != nil {
+			return err
+		}
+		a.c.take(len(head))
+		resp.Request = r
+		a.Response = resp
+		switch {
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			if !hijack || r.Header["Upgrade"] == nil {
+				return errors.New("the Engine switches protocols though nobody asked it to")
+			}
+			return a.hand()
+		case resp.StatusCode < 200:
+			continue
+		case hijack && resp.StatusCode == http.StatusOK && f.length < 0 && !f.chunked && isRaw(resp.Header):
+			return a.hand()
+		}
+		a.begin(r, f)
+		return nil
+	}
+}
+
+func (a *Answer) head() (string, error) {
+	for {
+		head, err := a.c.peekHead()
+		if head != "" || err != nil {
+			return head, err
+		}
+		if err := a.fill(MaxHead); err != nil {
+			switch {
+			case err == errFull:
+				return "", fmt.Errorf("%w: its head is over %d bytes", errAnswer, MaxHead)
+			case len(a.c.have()) == 0 && a.up == nil && a.ctx.Err() == nil:
+				return "", fmt.Errorf("%w: %w", errStale, err)
+			case err == io.EOF:
+				return "", io.ErrUnexpectedEOF
+			}
+			return "", err
+		}
+	}
+}
+
+// isRaw says whether the Engine calls the answer a stream.
+func isRaw(h http.Header) bool {
+	t := h.Get("Content-Type")
+	return strings.HasPrefix(t, "application/vnd.docker.raw-stream") || strings.HasPrefix(t, "application/vnd.docker.multiplexed-stream")
+}
+
+// hand gives the connection over as a stream.
+func (a *Answer) hand() error {
+	if a.watch != nil && !a.watch() {
+		return context.Cause(a.ctx)
+	}
+	if a.up != nil {
+		if <-a.up.done; a.up.err != nil {
+			return a.up.err
+		}
+	}
+	a.c.SetDeadline(time.Time{})
+	a.Raw = a.c
+	return nil
+}
+
+// begin sets the body up.
+func (a *Answer) begin(r *http.Request, f framing) {
+	resp := a.Response
+	a.body = &body{c: a.c, chunked: f.chunked, left: f.length, fill: func() error { return a.fill(bufferSize) }}
+	a.body.atEnd = func() { resp.Trailer = a.body.trailer }
+	a.keep = !f.close && (f.chunked || f.length >= 0)
+	if r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		a.body.chunked, a.body.left = false, 0
+		a.keep = !f.close
+	}
+	if a.body.left == 0 && !a.body.chunked {
+		a.body.finish()
+	}
+	resp.Body = bodyCloser{a}
+}
+
+// bodyCloser is the answer's body for those who want an http.Response.
+type bodyCloser struct{ a *Answer }
+
+func (b bodyCloser) Read(p []byte) (int, error) { return b.a.body.Read(p) }
+func (b bodyCloser) Close() error               { return b.a.Close() }
+
+// CopyTo relays the body as it comes: what is in hand is written, and flushed
+// before there is a wait for more.
+func (a *Answer) CopyTo(w io.Writer, flush func() error) error {
+	for {
+		v, ok := a.body.ready()
+		if !ok {
+			if a.body.done {
+				return nil
+			}
+			if a.body.err == nil {
+				if err := flush(); err != nil {
+					return &CallerError{err}
+				}
+			}
+			var err error
+			if v, err = a.body.view(); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+		if _, err := w.Write(v); err != nil {
+			return &CallerError{err}
+		}
+		a.body.take(len(v))
+	}
+}
+
+// CallerError is a failure to write to the caller.
+type CallerError struct{ Err error }
+
+func (e *CallerError) Error() string { return "writing to the caller: " + e.Err.Error() }
+
+func (e *CallerError) Unwrap() error { return e.Err }
+
+// stop ends the watch over the caller and the upload.
+func (a *Answer) stop() {
+	if a.watch != nil {
+		a.watch()
+	}
+	if a.up != nil && !a.up.complete() {
+		a.cut()
+		<-a.up.done
+	}
+}
+
+// Close gives the connection back to the pool if the exchange is complete,
+// else closes it. Nothing reads the request's body when it returns.
+func (a *Answer) Close() error {
+	if a.closed || a.Raw != nil {
+		return nil
+	}
+	a.closed = true
+	whole := a.body != nil && a.body.done && a.keep && len(a.c.have()) == 0
+	if a.up != nil && whole {
+		a.up.settle()
+		whole = a.up.complete()
+	}
+	if a.watch != nil && !a.watch() {
+		whole = false
+	}
+	if whole {
+		a.c.SetDeadline(time.Time{})
+		a.t.keep(a.c)
+		return nil
+	}
+	a.c.Close() // an upload that still writes ends here
+	a.stop()
+	a.c.drop()
+	return nil
+}
+
+// Uploading says whether the request's body is still on its way.
+func (a *Answer) Uploading() bool { return a.up != nil && !a.up.complete() }
+
+// upload sends a body beside the answer.
+type upload struct {
+	c    *Conn
+	done chan struct{}
+	err  error
+}
+
+// unreadError is a failure to read the caller's body.
+type unreadError struct{ error }
+
+func startUpload(c *Conn, r io.Reader, length int64) *upload {
+	u := &upload{c: c, done: make(chan struct{})}
+	go func() {
+		defer close(u.done)
+		u.err = u.run(r, length)
+		var unread *unreadError
+		if errors.As(u.err, &unread) { // the Engine must not take what came for the whole
+			c.Close()
+		}
+	}()
+	return u
+}
+
+func (u *upload) run(r io.Reader, length int64) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for sent := int64(0); length < 0 || sent < length; {
+		n, err := r.Read(*buf)
+		if n > 0 {
+			p := net.Buffers{(*buf)[:n]}
+			if length < 0 {
+				p = net.Buffers{fmt.Appendf(nil, "%x\r\n", n), (*buf)[:n], []byte("\r\n")}
+			}
+			if _, err := p.WriteTo(u.c.Conn); err != nil {
+				return err
+			}
+			sent += int64(n)
+		}
+		if err == io.EOF && length < 0 {
+			break
+		}
+		if err == io.EOF && sent < length {
+			return &unreadError{io.ErrUnexpectedEOF}
+		}
+		if err != nil && err != io.EOF {
+			return &unreadError{err}
+		}
+	}
+	if length < 0 {
+		_, err := io.WriteString(u.c.Conn, "0\r\n\r\n")
+		return err
+	}
+	return nil
+}
+
+// complete says whether all was sent.
+func (u *upload) complete() bool {
+	select {
+	case <-u.done:
+		return u.err == nil
+	default:
+		return false
+	}
+}
+
+// settle gives the goroutine the moment it needs to note that all is sent: the
+// Engine's answer may come before it does.
+func (u *upload) settle() {
+	t := time.NewTimer(20 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-u.done:
+	case <-t.C:
+	}
+}

@@ -1,0 +1,267 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// MaxHead is the longest head in bytes, of a request or an answer: the
+// registry credentials that docker sends along with a build make 32 KiB common
+// and 100 KiB possible. It holds the URI too.
+const MaxHead = 256 << 10
+
+// maxFields bounds the fields of a head; docker sends about ten.
+const maxFields = 1000
+
+// BadHead is a head that is refused, with the status that says so.
+type BadHead struct {
+	Status int
+	Reason string
+}
+
+func (e *BadHead) Error() string { return e.Reason }
+
+func bad(format string, args ...any) error {
+	return &BadHead{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// readHead waits for a whole head and gives its text, the empty line
+// included; the bytes stay in hand until take. Onwait is called before each
+// further read.
+func (c *Conn) readHead(onwait func(have int)) (string, error) {
+	from := 0
+	for {
+		h := c.have()
+		if i := bytes.Index(h[from:], []byte("\r\n\r\n")); i >= 0 {
+			return string(h[:from+i+4]), nil
+		}
+		if i := bytes.IndexByte(h[max(0, from-1):], '\n'); i >= 0 && bareLF(h) {
+			return "", bad("a line ends in LF alone: end lines in CR LF")
+		}
+		from = max(0, len(h)-3)
+		if onwait != nil {
+			onwait(len(h))
+		}
+		if err := c.fill(MaxHead); err != nil {
+			if err == errFull {
+				return "", &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the head is over %d bytes: send a smaller one", MaxHead)}
+			}
+			return "", err
+		}
+	}
+}
+
+// bareLF says whether a line of h ends in LF alone. A caller who ends all
+// lines so would wait for an answer for ever.
+func bareLF(h []byte) bool {
+	for i, c := range h {
+		if c == '\n' && (i == 0 || h[i-1] != '\r') {
+			return true
+		}
+	}
+	return false
+}
+
+// token marks the bytes that a method or a field name may hold.
+var token = func() (t [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] = true
+	}
+	return
+}()
+
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !token[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parseFields reads the lines between the first line and the empty one.
+func parseFields(text string) (http.Header, error) {
+	n := strings.Count(text, "\n")
+	if n > maxFields {
+		return nil, &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("more than %d header fields: send fewer", maxFields)}
+	}
+	h := make(http.Header, n)
+	values := make([]string, 0, n) // one array for all: most fields have one value
+	for text != "" {
+		line, rest, ok := strings.Cut(text, "\r\n")
+		if !ok {
+			return nil, bad("a header line does not end in CR LF")
+		}
+		text = rest
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !isToken(name) { // folded lines and space before the colon among them
+			return nil, bad("header line %.64q is malformed: write Name: value", line)
+		}
+		value = strings.Trim(value, " \t")
+		for i := 0; i < len(value); i++ {
+			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+				return nil, bad("header %s holds a control character: leave it out", name)
+			}
+		}
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if old := h[key]; old != nil {
+			h[key] = append(old, value)
+			continue
+		}
+		values = append(values, value)
+		h[key] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return h, nil
+}
+
+// framing is how a message's body ends and whether another may follow.
+type framing struct {
+	length  int64 // -1: none given
+	chunked bool
+	close   bool
+}
+
+// once are the fields that must not be repeated: two readers could each take
+// another one.
+var once = []string{"Host", "Content-Type", "Authorization", "Expect", "Upgrade", "Content-Encoding"}
+
+// readFraming takes the framing fields out of a request's or an answer's
+// header.
+func readFraming(h http.Header, minor int) (framing, error) {
+	f := framing{length: -1, close: minor == 0}
+	if te := h["Transfer-Encoding"]; te != nil {
+		if len(te) > 1 || !strings.EqualFold(te[0], "chunked") {
+			return f, &BadHead{http.StatusNotImplemented, fmt.Sprintf("Transfer-Encoding %.64q is not known: send chunked", te)}
+		}
+		if h["Content-Length"] != nil {
+			return f, bad("Content-Length and Transfer-Encoding both: send one of them")
+		}
+		if minor == 0 {
+			return f, bad("Transfer-Encoding in HTTP/1.0: send Content-Length")
+		}
+		f.chunked = true
+		delete(h, "Transfer-Encoding")
+	}
+	if cl := h["Content-Length"]; cl != nil {
+		if len(cl) > 1 {
+			return f, bad("Content-Length is written twice: write it once")
+		}
+		n, err := strconv.ParseUint(cl[0], 10, 63)
+		if err != nil || strings.ContainsAny(cl[0], "+_") {
+			return f, bad("Content-Length %.64q is no length: write decimal digits", cl[0])
+		}
+		f.length = int64(n)
+	}
+	for _, v := range h["Connection"] {
+		for t := range strings.SplitSeq(v, ",") {
+			switch t = textproto.TrimString(t); {
+			case strings.EqualFold(t, "close"):
+				f.close = true
+			case minor == 0 && strings.EqualFold(t, "keep-alive"):
+				f.close = false
+			}
+		}
+	}
+	return f, nil
+}
+
+// ParseRequest reads the head of a request. It takes less than net/http does
+// and nothing in another way.
+func ParseRequest(text string) (*http.Request, error) {
+	r, _, err := parseRequest(text)
+	return r, err
+}
+
+func parseRequest(text string) (*http.Request, framing, error) {
+	line, rest, _ := strings.Cut(text, "\r\n")
+	method, after, _ := strings.Cut(line, " ")
+	target, proto, ok := strings.Cut(after, " ")
+	minor := 1
+	switch {
+	case !ok || !isToken(method) || target == "":
+		return nil, framing{}, bad("request line %.128q is malformed: write METHOD /path HTTP/1.1", line)
+	case proto == "HTTP/1.0":
+		minor = 0
+	case proto != "HTTP/1.1":
+		return nil, framing{}, &BadHead{http.StatusHTTPVersionNotSupported, fmt.Sprintf("%.16q is not spoken here: send HTTP/1.1", proto)}
+	}
+	for i := 0; i < len(target); i++ {
+		if target[i] <= ' ' || target[i] == 0x7f {
+			return nil, framing{}, bad("the request target holds a control character: percent-encode it")
+		}
+	}
+	u := &url.URL{Path: target}
+	if target != "*" || method != http.MethodOptions {
+		var err error
+		if u, err = url.ParseRequestURI(target); err != nil || method == http.MethodConnect || u.Path == "" {
+			return nil, framing{}, bad("request target %.128q is malformed: write a path", target)
+		}
+	}
+	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	if err != nil {
+		return nil, framing{}, err
+	}
+	for _, key := range once {
+		if len(h[key]) > 1 {
+			return nil, framing{}, bad("%s is written twice: write it once", key)
+		}
+	}
+	f, err := readFraming(h, minor)
+	if err != nil {
+		return nil, f, err
+	}
+	host := h.Get("Host")
+	if h["Host"] == nil && minor == 1 {
+		return nil, f, bad("no Host header: send one")
+	}
+	delete(h, "Host")
+	if u.Host != "" {
+		host = u.Host
+	}
+	r := &http.Request{
+		Method: method, URL: u, RequestURI: target, Host: host, Header: h,
+		Proto: proto, ProtoMajor: 1, ProtoMinor: minor, Close: f.close,
+		ContentLength: max(f.length, 0), Body: http.NoBody,
+	}
+	if f.chunked {
+		r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+	}
+	return r, f, nil
+}
+
+var errAnswer = errors.New("the answer is no HTTP/1.1")
+
+// parseResponse reads the head of an answer.
+func parseResponse(text string) (*http.Response, framing, error) {
+	line, rest, _ := strings.Cut(text, "\r\n")
+	proto, status, ok := strings.Cut(line, " ")
+	minor := 1
+	if proto == "HTTP/1.0" {
+		minor = 0
+	} else if proto != "HTTP/1.1" {
+		ok = false
+	}
+	digits, _, _ := strings.Cut(status, " ")
+	code, err := strconv.Atoi(digits)
+	if !ok || err != nil || len(digits) != 3 || code < 100 {
+		return nil, framing{}, fmt.Errorf("%w: it begins with %.64q", errAnswer, line)
+	}
+	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	if err != nil {
+		return nil, framing{}, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	f, err := readFraming(h, minor)
+	if err != nil {
+		return nil, f, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return &http.Response{
+		Status: status, StatusCode: code, Proto: proto, ProtoMajor: 1, ProtoMinor: minor,
+		Header: h, ContentLength: f.length, Close: f.close,
+	}, f, nil
+}

@@ -1,0 +1,534 @@
+package http1
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// outSize is how much of an answer is gathered before it is written: most
+// answers are smaller and leave in one write.
+const outSize = 16 << 10
+
+// bulk is what is written past the buffer rather than copied into it.
+const bulk = 8 << 10
+
+var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize+1024); return &b }}
+
+// response answers one request.
+type response struct {
+	c       *serverConn
+	req     *http.Request
+	header  http.Header
+	body    *requestBody
+	ctx     requestContext
+	out     *[]byte // nil while nothing is held back
+	status  int
+	length  int64 // announced; -1 where it is not known
+	written int64 // of the body
+	close   bool
+	chunked bool
+	begun   bool // the head is in out or beyond
+	sent    bool // some of it has left
+	failed  error
+
+	// mu orders the 100 Continue that a reading goroutine sends with the
+	// answer.
+	mu       sync.Mutex
+	expects  bool
+	finished bool
+}
+
+func newResponse(c *serverConn, r *http.Request, f framing) *response {
+	w := &response{c: c, req: r, header: make(http.Header, 8), length: -1, close: f.close}
+	w.ctx = requestContext{Context: c.ctx, w: w}
+	if f.chunked || f.length > 0 {
+		w.expects = r.Header.Get("Expect") != ""
+		w.body = &requestBody{w: w, body: body{c: c.Conn, chunked: f.chunked, left: max(f.length, 0)}}
+		w.body.body.fill = func() error { return c.fill(bufferSize) }
+		w.body.atEnd = w.ctx.bodyDone
+		r.Body = w.body
+	} else {
+		w.ctx.body = true
+	}
+	return w
+}
+
+// release ends what the request holds.
+func (w *response) release() {
+	w.ctx.end()
+	if w.out != nil {
+		outs.Put(w.out)
+		w.out = nil
+	}
+}
+
+// bodyRead says whether the whole request was taken off the connection.
+func (w *response) bodyRead() bool { return w.body == nil || w.body.done }
+
+// skipBody takes what is left of a body as far as it is in hand already: a
+// refusal of a short one need not cost its connection.
+func (w *response) skipBody() {
+	if w.body == nil || w.expects {
+		return
+	}
+	for {
+		v, ok := w.body.ready()
+		if !ok {
+			return
+		}
+		w.body.take(len(v))
+	}
+}
+
+func (w *response) Header() http.Header { return w.header }
+
+// Status is the answer's status, 0 before WriteHeader.
+func (w *response) Status() int { return w.status }
+
+func (w *response) WriteHeader(status int) {
+	if w.begun || w.c.hijacked || status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	w.mu.Lock()
+	w.begun, w.expects = true, false
+	w.mu.Unlock()
+	w.status = status
+	if cl := w.header["Content-Length"]; len(cl) == 1 {
+		if n, err := strconv.ParseInt(cl[0], 10, 64); err == nil && n >= 0 {
+			w.length = n
+		}
+	}
+}
+
+// bodyless says whether the answer has no body whatever its fields say.
+func (w *response) bodyless() bool {
+	return w.req.Method == http.MethodHead || w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified
+}
+
+// writeHead puts the head into out. Final means that all of the body is known
+// to be n bytes.
+func (w *response) writeHead(n int, final bool) {
+	h := w.header
+	delete(h, "Connection")
+	delete(h, "Transfer-Encoding")
+	length := w.length
+	switch {
+	case w.bodyless():
+		if w.status == http.StatusNoContent || w.status < 200 {
+			delete(h, "Content-Length")
+		}
+	case length >= 0:
+	case final:
+		length = int64(n)
+		w.length = length
+		h["Content-Length"] = []string{strconv.Itoa(n)}
+	case w.req.ProtoMinor == 1:
+		w.chunked = true
+	default: // ends with the connection
+		w.close = true
+	}
+	b := (*w.out)[:0]
+	b = append(b, "HTTP/1."...)
+	b = append(b, '0'+byte(w.req.ProtoMinor), ' ')
+	b = strconv.AppendInt(b, int64(w.status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(w.status)...)
+	b = append(b, "\r\n"...)
+	b = appendFields(b, h)
+	if h["Date"] == nil {
+		b = append(append(append(b, "Date: "...), now()...), "\r\n"...)
+	}
+	if w.chunked {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if w.close {
+		b = append(b, "Connection: close\r\n"...)
+	} else if w.req.ProtoMinor == 0 {
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	*w.out = append(b, "\r\n"...)
+	w.sent = true
+}
+
+func appendFields(b []byte, h http.Header) []byte {
+	for name, values := range h {
+		for _, v := range values {
+			b = append(append(b, name...), ": "...)
+			for i := 0; i < len(v); i++ { // a handler's own value must not end the line
+				if c := v[i]; c == '\r' || c == '\n' {
+					b = append(b, ' ')
+				} else {
+					b = append(b, c)
+				}
+			}
+			b = append(b, "\r\n"...)
+		}
+	}
+	return b
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.c.hijacked {
+		return 0, http.ErrHijacked
+	}
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	if w.bodyless() {
+		if w.req.Method == http.MethodHead {
+			return len(p), nil
+		}
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+		return 0, http.ErrContentLength
+	}
+	w.written += int64(len(p))
+	if w.out == nil {
+		w.out = outs.Get().(*[]byte)
+		*w.out = (*w.out)[:0]
+	}
+	if !w.sent {
+		// The head waits for the first flush, so that a short answer can say
+		// its length: until then out holds the body alone.
+		if w.length < 0 && len(*w.out)+len(p) <= outSize {
+			*w.out = append(*w.out, p...)
+			return len(p), nil
+		}
+		early := slices.Clone(*w.out)
+		w.writeHead(0, false)
+		w.piece(early)
+	}
+	w.piece(p)
+	return len(p), w.failed
+}
+
+// piece puts a part of the body, framed, behind what is held back.
+func (w *response) piece(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	b := *w.out
+	if w.chunked {
+		b = append(strconv.AppendInt(b, int64(len(p)), 16), "\r\n"...)
+	}
+	if len(p) >= bulk && w.c.tls == nil {
+		*w.out = b
+		parts := net.Buffers{b, p}
+		if w.chunked {
+			parts = append(parts, []byte("\r\n"))
+		}
+		_, err := parts.WriteTo(w.c.Conn.Conn)
+		w.fail(err)
+		*w.out = b[:0]
+		return
+	}
+	b = append(b, p...)
+	if w.chunked {
+		b = append(b, "\r\n"...)
+	}
+	*w.out = b
+	if len(b) >= outSize {
+		w.push()
+	}
+}
+
+func (w *response) fail(err error) {
+	if err != nil && w.failed == nil {
+		w.failed = err
+	}
+}
+
+// push writes what is held back and gives the buffer back.
+func (w *response) push() {
+	if w.out == nil {
+		return
+	}
+	if len(*w.out) > 0 && w.failed == nil {
+		_, err := w.c.Conn.Conn.Write(*w.out)
+		w.fail(err)
+	}
+	if cap(*w.out) <= 4*outSize {
+		outs.Put(w.out)
+	}
+	w.out = nil
+}
+
+// FlushError writes what is held back; the head, if nothing has been sent.
+func (w *response) FlushError() error {
+	if w.c.hijacked {
+		return http.ErrHijacked
+	}
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.sent {
+		if w.out == nil {
+			w.out = outs.Get().(*[]byte)
+			*w.out = (*w.out)[:0]
+		}
+		early := slices.Clone(*w.out)
+		w.writeHead(0, false)
+		w.piece(early)
+	}
+	w.push()
+	return w.failed
+}
+
+// Flush is FlushError for http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// finish ends the answer; false where it is not whole and the connection must
+// be cut.
+func (w *response) finish() bool {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.ctx.stopWatch()
+	if w.out == nil {
+		w.out = outs.Get().(*[]byte)
+		*w.out = (*w.out)[:0]
+	}
+	w.skipBody()
+	if !w.sent {
+		if !w.bodyRead() {
+			w.close = true
+		}
+		early := slices.Clone(*w.out)
+		w.writeHead(len(early), true)
+		*w.out = append(*w.out, early...)
+	} else if w.chunked {
+		*w.out = append(*w.out, "0\r\n"...)
+		trailer := http.Header{}
+		for key, values := range w.header {
+			if name, ok := strings.CutPrefix(key, http.TrailerPrefix); ok {
+				trailer[name] = values
+			}
+		}
+		*w.out = append(appendFields(*w.out, trailer), "\r\n"...)
+	}
+	w.push()
+	short := w.length >= 0 && w.written < w.length && !w.bodyless()
+	return w.failed == nil && !short
+}
+
+// abort cuts an answer so that it cannot pass for a whole one.
+func (w *response) abort() {
+	w.ctx.stopWatch()
+	if w.sent {
+		w.push() // what is there arrives; its end does not
+	}
+	if t, ok := w.c.Conn.Conn.(*net.TCPConn); ok && w.sent && !w.chunked && w.length < 0 {
+		_ = t.SetLinger(0) // only a reset tells a cut from an end here
+	}
+	w.release()
+}
+
+// Hijack hands the connection over, with the bytes in hand still to be read
+// from it.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.c.hijacked || w.sent {
+		return nil, nil, errors.New("http1: hijack after the answer has begun")
+	}
+	w.ctx.stopWatch()
+	w.c.hijacked = true
+	w.c.SetDeadline(time.Time{})
+	c := w.c.Conn
+	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
+}
+
+// EnableFullDuplex is always on: reading goes on while the answer is written.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// SetReadDeadline bounds reading the request's body.
+func (w *response) SetReadDeadline(t time.Time) error { return w.c.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds writing the answer.
+func (w *response) SetWriteDeadline(t time.Time) error { return w.c.SetWriteDeadline(t) }
+
+// continue100 asks the caller who waits for it to send the body.
+func (w *response) continue100() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.expects {
+		return nil
+	}
+	w.expects = false
+	_, err := io.WriteString(w.c.Conn.Conn, "HTTP/1.1 100 Continue\r\n\r\n")
+	return err
+}
+
+// requestBody is a request's body; reading asks for it where the caller waits
+// to be asked.
+type requestBody struct {
+	body
+	w *response
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if err := b.w.continue100(); err != nil {
+		return 0, err
+	}
+	return b.body.Read(p)
+}
+
+// Close leaves the rest unread.
+func (b *requestBody) Close() error { return nil }
+
+// clock is the Date of answers, made once a second.
+var clock struct {
+	sync.Mutex
+	second atomic.Int64
+	text   atomic.Pointer[string]
+}
+
+func now() string {
+	t := time.Now()
+	if clock.second.Load() != t.Unix() {
+		clock.Lock()
+		text := t.UTC().Format(http.TimeFormat)
+		clock.text.Store(&text)
+		clock.second.Store(t.Unix())
+		clock.Unlock()
+	}
+	return *clock.text.Load()
+}
+
+// requestContext is done when the caller has gone. It begins to watch for
+// that when someone first asks, since most answers come before anyone would.
+type requestContext struct {
+	context.Context
+	w *response
+
+	mu     sync.Mutex
+	inner  context.Context
+	cancel context.CancelFunc
+	body   bool          // the body is off the connection
+	watch  chan struct{} // closed when the watcher has ended
+	ended  bool
+}
+
+func (x *requestContext) open() context.Context {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.inner == nil {
+		x.inner, x.cancel = context.WithCancel(x.Context)
+		if x.ended {
+			x.cancel()
+		} else {
+			x.start()
+		}
+	}
+	return x.inner
+}
+
+func (x *requestContext) Done() <-chan struct{} { return x.open().Done() }
+
+func (x *requestContext) Err() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.inner == nil {
+		return nil
+	}
+	return x.inner.Err()
+}
+
+func (x *requestContext) Value(key any) any {
+	x.mu.Lock()
+	inner := x.inner
+	x.mu.Unlock()
+	if inner != nil {
+		return inner.Value(key)
+	}
+	return x.Context.Value(key)
+}
+
+// start begins watching, once there is no body left to be read. The caller
+// holds mu.
+func (x *requestContext) start() {
+	if x.watch != nil || !x.body || x.ended || x.inner == nil {
+		return
+	}
+	x.watch = make(chan struct{})
+	go x.watcher(x.watch, x.cancel)
+}
+
+func (x *requestContext) bodyDone() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.body = true
+	x.start()
+}
+
+// watcher reads ahead, as far as the buffer goes, to see the connection end.
+func (x *requestContext) watcher(ended chan struct{}, cancel context.CancelFunc) {
+	defer close(ended)
+	c := x.w.c
+	for {
+		err := c.fill(bufferSize)
+		switch {
+		case err == nil:
+			continue
+		case err == errFull: // requests are waiting, so there is a caller
+			return
+		case err == io.EOF:
+			// The caller may have ended only its own direction. A unix socket
+			// tells; TCP does not, so there the answer gets a moment more.
+			if _, unix := c.Conn.Conn.(*net.UnixConn); !unix {
+				c.SetReadDeadline(time.Now().Add(halfOpenTime))
+			}
+			c.waitGone()
+		}
+		if !x.stopped() {
+			cancel()
+		}
+		return
+	}
+}
+
+// halfOpenTime is how long a caller who has sent the end of a TCP connection
+// still gets an answer.
+const halfOpenTime = 2 * time.Second
+
+func (x *requestContext) stopped() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.ended
+}
+
+// stopWatch gives the connection's reading side back.
+func (x *requestContext) stopWatch() {
+	x.mu.Lock()
+	watch := x.watch
+	x.ended = true
+	x.mu.Unlock()
+	if watch == nil {
+		return
+	}
+	x.w.c.SetReadDeadline(longAgo)
+	<-watch
+	x.w.c.SetReadDeadline(time.Time{})
+}
+
+// end cancels what still waits.
+func (x *requestContext) end() {
+	x.stopWatch()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cancel != nil {
+		x.cancel()
+	}
+}

@@ -62,7 +62,7 @@ func ping() *router.Call { return &router.Call{Action: "system.ping", Route: &ro
 
 // run sends one call through a chain and gives what next saw, the error and
 // the record.
-func run(c *Chain, who *identity.Identity, call *router.Call, next router.HandlerFunc) (passed bool, err error, rec *audit.Record) {
+func run(c *Chain, who *identity.Identity, call *router.Call, next router.HandlerFunc) (passed bool, rec *audit.Record, err error) {
 	rec = &audit.Record{}
 	ctx := audit.NewContext(context.Background(), rec)
 	if who != nil {
@@ -76,7 +76,7 @@ func run(c *Chain, who *identity.Identity, call *router.Call, next router.Handle
 		return nil
 	}))
 	err = h.ServeCall(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil).WithContext(ctx), call)
-	return passed, err, rec
+	return passed, rec, err
 }
 
 func TestChain(t *testing.T) {
@@ -125,7 +125,7 @@ func TestChain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			passed, err, rec := run(New(test.chain, test.options), alice, pull(), nil)
+			passed, rec, err := run(New(test.chain, test.options), alice, pull(), nil)
 			if passed != (test.status == 0) || passed != (err == nil) {
 				t.Fatalf("passed %v with %v", passed, err)
 			}
@@ -154,7 +154,7 @@ func TestChainAsksInOrderAndStops(t *testing.T) {
 
 func TestChainNobody(t *testing.T) {
 	for _, call := range []*router.Call{pull(), ping()} {
-		passed, err, rec := run(New([]Authorizer{Unrestricted{}}, Options{DryRun: true}), nil, call, nil)
+		passed, rec, err := run(New([]Authorizer{Unrestricted{}}, Options{DryRun: true}), nil, call, nil)
 		var refusal *router.Error
 		if passed || !errors.As(err, &refusal) || refusal.Status != 401 || rec.Reason != refusal.Message {
 			t.Errorf("%s without an identity: passed %v, %v, reason %q", call.Action, passed, err, rec.Reason)
@@ -167,7 +167,7 @@ func TestChainPing(t *testing.T) {
 	for _, action := range []string{"system.ping", "system.version"} {
 		call := &router.Call{Action: action, Route: &router.Route{}}
 		for _, c := range []*Chain{deny, New(nil, Options{})} {
-			if passed, err, rec := run(c, alice, call, nil); !passed || err != nil || rec.Decision != audit.Allow || rec.Action != action {
+			if passed, rec, err := run(c, alice, call, nil); !passed || err != nil || rec.Decision != audit.Allow || rec.Action != action {
 				t.Errorf("%s: passed %v, %v, %+v", action, passed, err, rec)
 			}
 			if err := c.Review(t.Context(), call, &http.Response{}); err != nil {
@@ -179,7 +179,7 @@ func TestChainPing(t *testing.T) {
 
 func TestChainKeepsErrorsOfNext(t *testing.T) {
 	want := errors.New("dial: refused")
-	_, err, rec := run(New([]Authorizer{Unrestricted{}}, Options{}), alice, pull(), func(http.ResponseWriter, *http.Request, *router.Call) error { return want })
+	_, rec, err := run(New([]Authorizer{Unrestricted{}}, Options{}), alice, pull(), func(http.ResponseWriter, *http.Request, *router.Call) error { return want })
 	if err != want || rec.Error != "dial: refused" || rec.Decision != audit.Allow {
 		t.Errorf("got %v, %q, %q", err, rec.Error, rec.Decision)
 	}
@@ -191,7 +191,7 @@ func TestChainBadRefs(t *testing.T) {
 		status int
 	}{{errors.New("bad name"), 400}, {&router.Error{Status: 413, Message: "bad name"}, 413}} {
 		call := &router.Call{Action: "image.pull", Route: &router.Route{Refs: func(*router.Call) ([]router.Ref, error) { return nil, test.err }}}
-		passed, err, rec := run(New([]Authorizer{Unrestricted{}}, Options{}), alice, call, nil)
+		passed, rec, err := run(New([]Authorizer{Unrestricted{}}, Options{}), alice, call, nil)
 		var refusal *router.Error
 		if passed || !errors.As(err, &refusal) || refusal.Status != test.status || rec.Reason != "bad name" {
 			t.Errorf("passed %v, %v, reason %q", passed, err, rec.Reason)
@@ -221,7 +221,7 @@ func TestChainUnknownQuery(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			call := pull()
 			call.Unknown = test.unknown
-			passed, err, _ := run(New(test.chain, test.options), alice, call, nil)
+			passed, _, err := run(New(test.chain, test.options), alice, call, nil)
 			if passed != test.pass || passed && call.PassUnknown == test.unkept {
 				t.Errorf("passed %v, with the unknown %v, %v", passed, call.PassUnknown, err)
 			}
@@ -251,7 +251,7 @@ func TestChainReview(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := New([]Authorizer{says{name: "roles", d: Decision{Allow: true}}, test.reviewer}, test.options)
-			_, err, rec := run(c, alice, pull(), func(_ http.ResponseWriter, r *http.Request, call *router.Call) error {
+			_, rec, err := run(c, alice, pull(), func(_ http.ResponseWriter, r *http.Request, call *router.Call) error {
 				return c.Review(r.Context(), call, &http.Response{})
 			})
 			status := 0

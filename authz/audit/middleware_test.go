@@ -114,6 +114,7 @@ func TestMiddleware(t *testing.T) {
 		{"panic when decided", func(_ http.ResponseWriter, r *http.Request) {
 			From(r.Context()).Decision = Allow
 			var m map[string]int
+			//lint:ignore SA5000 the panic is what is tested
 			m["x"] = 1
 		}, "", Record{Status: 0, Decision: Failed, Error: "panic: assignment to entry in nil map"}},
 		{"abort", func(w http.ResponseWriter, r *http.Request) {

@@ -106,7 +106,7 @@ func NewDirectory(users map[string]User, groups map[string]Group) (*Directory, e
 // add takes in one user and tells fault what is wrong, never what a secret is.
 func (d *Directory) add(name string, fault func(message string, path ...string)) {
 	u := d.users[name]
-	if !validUser(name) {
+	if !ValidUser(name) {
 		fault(fmt.Sprintf("%q cannot be a user's name: use letters, digits and _ . @ + -, a letter, digit or _ first, at most %d characters", name, maxUserName))
 	}
 	if u.UID != nil {
@@ -182,9 +182,9 @@ func readSecret(path string) (string, error) {
 	return strings.TrimSpace(string(data)), nil
 }
 
-// validUser holds names to characters that mean nothing in patterns, paths,
+// ValidUser holds names to characters that mean nothing in patterns, paths,
 // labels and shells, since ${user} puts them there.
-func validUser(name string) bool {
+func ValidUser(name string) bool {
 	if name == "" || len(name) > maxUserName {
 		return false
 	}
@@ -236,7 +236,7 @@ func (d *Directory) find(configured, own string, groups []string, unknown, cure 
 		if !slices.ContainsFunc(groups, func(g string) bool { return len(d.groups[g].Roles) > 0 }) {
 			return nil, fmt.Errorf("%s is no user of this moorgate: ask for a users: entry with %s", unknown, cure)
 		}
-		if !validUser(own) {
+		if !ValidUser(own) {
 			return nil, fmt.Errorf("%s is known by its groups only, and its name %q cannot be a user's: ask for a users: entry with %s", unknown, own, cure)
 		}
 		if _, taken := d.users[own]; taken {

@@ -26,7 +26,8 @@ deps: ## what the tests need, from Debian's packages
 
 test: build deps check ## everything that every change must pass, on Debian's Engine
 	deploy/engine up debian >/dev/null
-	env $$(deploy/engine env debian) PATH="$$(dirname "$$(deploy/engine cli)"):$$PATH" go test -timeout 20m ./...
+	env $$(deploy/engine env debian) DOCKER_CONFIG="$$(deploy/engine plugins)" PATH="$$(dirname "$$(deploy/engine cli)"):$$PATH" \
+		go test -count=1 -timeout 20m ./...
 
 conformance: build deps ## the docker CLI's commands, direct and through moorgate, on both Engines
 	for kind in debian current; do \

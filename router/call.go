@@ -104,7 +104,7 @@ func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 		query = maps.Clone(c.Query)
 		maps.Copy(query, c.Unknown)
 	} else if keys := c.UnknownKeys(); len(keys) > 0 {
-		return nil, fail(http.StatusBadRequest, "query: %s %s does not know %q: leave it out", c.Route.Method, c.Route.Pattern, clip(keys[0]))
+		return nil, fail(http.StatusBadRequest, "query: %s %s does not know %.256q: leave it out", c.Route.Method, c.Route.Pattern, keys[0])
 	}
 	path := c.Route.path(c.vars)
 	if c.Version != "" {
@@ -135,4 +135,13 @@ func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 		r.Body = io.NopCloser(c.Stream)
 	}
 	return r, nil
+}
+
+// Vars are the path's variables by name, decoded.
+func (c *Call) Vars() map[string]string {
+	vars := make(map[string]string, len(c.vars))
+	for _, v := range c.vars {
+		vars[v.name] = v.value
+	}
+	return vars
 }

@@ -9,15 +9,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // MaxDocument is the longest JSON body in bytes that is read: what the Engine
 // itself shows its authorization plugins at most (4 MiB).
 const MaxDocument = 4 << 20
 
-// maxDepth bounds nesting; the Engine's deepest type has nine levels.
-const maxDepth = 64
+const (
+	// maxDepth bounds nesting; the Engine's deepest type has nine levels.
+	maxDepth = 64
+	// maxValues bounds the memory that a body of nothing but brackets takes;
+	// a large service has some hundreds.
+	maxValues = 1 << 16
+)
 
 // Document is a JSON body with exactly one reading: whatever decoder looks at
 // it, by the Engine's types or by none, sees the same fields with the same
@@ -51,21 +55,25 @@ func ParseDocument(raw []byte, of any) (*Document, error) {
 
 func parseDocument(raw []byte, s *schema) (*Document, error) {
 	if len(raw) > MaxDocument {
-		return nil, fail(http.StatusRequestEntityTooLarge, "request body is over %d bytes: send a smaller one", MaxDocument)
+		return nil, tooLarge(MaxDocument)
 	}
-	p := parser{Document: Document{text: string(raw), schema: s, nodes: make([]node, 0, len(raw)/24+4)}}
-	if err := p.value(s, 0); err != nil {
+	d, err := parse(string(raw), s)
+	if err != nil {
 		return nil, fail(http.StatusBadRequest, "request body: %s", err.Error())
 	}
+	return d, nil
+}
+
+func parse(text string, s *schema) (*Document, error) {
+	p := parser{Document: Document{text: text, schema: s, nodes: make([]node, 0, min(len(text)/24+4, maxValues))}}
+	if err := p.value(s, 0); err != nil {
+		return nil, err
+	}
 	if p.space(); p.at < len(p.text) {
-		return nil, fail(http.StatusBadRequest, "request body: %s at byte %d after the JSON value: send one value", p.see(), p.at)
+		return nil, fmt.Errorf("%s at byte %d after the JSON value: send one value", p.see(), p.at)
 	}
 	if len(p.respell) > 0 {
-		text := p.text
-		for _, r := range slices.Backward(p.respell) {
-			text = text[:r.from] + r.name + text[r.to:]
-		}
-		return parseDocument([]byte(text), s)
+		return parse(p.respelled(), s)
 	}
 	return &p.Document, nil
 }
@@ -129,6 +137,9 @@ func (d *Document) path(i int32) string {
 // Set writes value at the path of member names, making the objects on the way
 // that are missing or null.
 func (d *Document) Set(value any, path ...string) error {
+	if d == nil {
+		return fmt.Errorf("writing %s: the request has no body", strings.Join(path, "."))
+	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", strings.Join(path, "."), err)
@@ -155,6 +166,21 @@ func (d *Document) Set(value any, path ...string) error {
 	return d.splice(d.nodes[at].start, d.nodes[at].end, string(text))
 }
 
+// remove takes the member i out.
+func (d *Document) remove(i int32) error {
+	from, to := d.nodes[i].key-1, d.nodes[i].end
+	const space = " \t\r\n"
+	before := strings.TrimRight(d.text[:from], space)
+	after := strings.TrimLeft(d.text[to:], space)
+	switch {
+	case after[0] == ',':
+		to = int32(len(d.text) - len(after) + 1)
+	case before[len(before)-1] == ',':
+		from = int32(len(before) - 1)
+	}
+	return d.splice(from, to, "")
+}
+
 // splice replaces a part of the text and reads the whole again, so that an
 // edit can never make what reading would refuse.
 func (d *Document) splice(from, to int32, text string) error {
@@ -175,8 +201,13 @@ func nest(text string, path []string) string {
 }
 
 func quote(s string) string {
-	b, _ := json.Marshal(s) // a string always marshals
-	return string(b)
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			b, _ := json.Marshal(s) // a string always marshals
+			return string(b)
+		}
+	}
+	return `"` + s + `"`
 }
 
 // Value is one value of a Document; the zero Value is a missing one.
@@ -324,7 +355,3 @@ func unquote(text string) string {
 	_ = json.Unmarshal([]byte(text), &s) // the parser has seen that it is a string
 	return s
 }
-
-// validText says whether s is UTF-8; decoders replace what is not, each in its
-// own way.
-func validText(s string) bool { return utf8.ValidString(s) }

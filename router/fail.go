@@ -52,6 +52,10 @@ func Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	if !errors.As(err, &e) {
 		e = &Error{Status: http.StatusInternalServerError, Message: "moorgate: internal error: see its log", Err: err}
 	}
+	status := e.Status
+	if status < 400 { // left out: never pass for an answer of the Engine
+		status = http.StatusInternalServerError
+	}
 	body, _ := json.Marshal(map[string]string{"message": e.Message}) // strings always marshal
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -59,7 +63,7 @@ func Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
-	w.WriteHeader(e.Status)
+	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // a caller who has gone needs no answer
 }
 

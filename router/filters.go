@@ -1,10 +1,11 @@
 package router
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // Filters are the values of the Engine's filters query, by filter name.
@@ -17,36 +18,33 @@ func ParseFilters(text string) (Filters, error) {
 	if text == "" {
 		return nil, nil
 	}
-	d, err := parseDocument([]byte(text), filtersSchema)
+	d, err := parse(text, filtersSchema)
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "filters: %s", message(err))
-	}
-	if !d.Root().IsObject() && d.Root().Exists() {
-		return nil, fail(http.StatusBadRequest, `filters: %.32s is no object: write {"name":["value"]}`, text)
+		return nil, fail(http.StatusBadRequest, "filters: %s", err.Error())
 	}
 	f := Filters{}
 	for name, values := range d.Root().Members() {
-		list := []string{}
+		given := []string{}
 		switch {
 		case values.IsList():
 			for v := range values.Elements() {
 				if !v.IsString() {
 					return nil, badFilter(name)
 				}
-				list = append(list, v.Str())
+				given = append(given, v.Str())
 			}
 		case values.IsObject():
 			for v, flag := range values.Members() {
 				if raw := flag.Raw(); raw != "true" && raw != "false" {
 					return nil, badFilter(name)
 				}
-				list = append(list, v)
+				given = append(given, v)
 			}
 		case values.Exists():
 			return nil, badFilter(name)
 		}
-		slices.Sort(list)
-		f[name] = slices.Compact(list)
+		slices.Sort(given)
+		f[name] = slices.Compact(given)
 	}
 	return f, nil
 }
@@ -58,26 +56,30 @@ func badFilter(name string) error {
 	return fail(http.StatusBadRequest, `filters: %s is no list of strings: write {%q:["value"]}`, clip(name), clip(name))
 }
 
-func message(err error) string {
-	if e, ok := err.(*Error); ok {
-		return e.Message
-	}
-	return err.Error()
-}
-
 // String is the JSON that is sent: the shape that every Engine since API 1.22
 // takes, keys sorted.
 func (f Filters) String() string {
-	shape := make(map[string]map[string]bool, len(f))
-	for name, values := range f {
-		set := make(map[string]bool, len(values))
-		for _, v := range values {
-			set[v] = true
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, name := range slices.Sorted(maps.Keys(f)) {
+		if i > 0 {
+			b.WriteByte(',')
 		}
-		shape[name] = set
+		b.WriteString(quote(name))
+		b.WriteString(":{")
+		values := slices.Clone(f[name])
+		slices.Sort(values)
+		for j, v := range slices.Compact(values) {
+			if j > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(quote(v))
+			b.WriteString(":true")
+		}
+		b.WriteByte('}')
 	}
-	b, _ := json.Marshal(shape) // strings and bools always marshal
-	return string(b)
+	b.WriteByte('}')
+	return b.String()
 }
 
 // Filters are the call's filters, never nil.

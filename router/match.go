@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
@@ -22,6 +23,7 @@ type segment struct {
 type row struct {
 	Route
 	segments []segment
+	vars     int // how many of the segments are variables
 	keys     map[string]keyKind
 	schema   *schema
 }
@@ -42,6 +44,7 @@ func newRow(r Route) *row {
 		if variable {
 			s.name, rest, _ = strings.Cut(after, "}")
 			s.name, s.slashes = strings.CutSuffix(s.name, "...")
+			w.vars++
 		} else {
 			rest = ""
 		}
@@ -65,20 +68,37 @@ func newRow(r Route) *row {
 // match finds the variables of path; false where the row does not match. A
 // variable takes as much as it can, as the Engine's regular expressions do.
 func (w *row) match(path string) ([]variable, bool) {
-	return matchSegments(w.segments, path, nil)
+	var values [maxVars]string
+	if !matchSegments(w.segments, path, values[:]) {
+		return nil, false
+	}
+	if w.vars == 0 {
+		return nil, true
+	}
+	vars := make([]variable, 0, w.vars)
+	for _, s := range w.segments {
+		if s.name != "" {
+			vars = append(vars, variable{s.name, values[len(vars)]})
+		}
+	}
+	return vars, true
 }
 
-func matchSegments(segments []segment, path string, vars []variable) ([]variable, bool) {
+// maxVars is how many variables a pattern has at most.
+const maxVars = 2
+
+// matchSegments puts the variables' values into the first of values.
+func matchSegments(segments []segment, path string, values []string) bool {
 	if len(segments) == 0 {
-		return vars, path == ""
+		return path == ""
 	}
 	s := segments[0]
 	path, ok := strings.CutPrefix(path, s.literal)
 	if !ok {
-		return nil, false
+		return false
 	}
 	if s.name == "" {
-		return matchSegments(segments[1:], path, vars)
+		return matchSegments(segments[1:], path, values)
 	}
 	var end, least int
 	if s.slashes {
@@ -98,23 +118,24 @@ func matchSegments(segments []segment, path string, vars []variable) ([]variable
 	for ; end >= least; end-- {
 		if next != "" { // only where the literal behind it stands can it end
 			if end = strings.LastIndex(path[:min(len(path), end+len(next))], next); end < least {
-				return nil, false
+				return false
 			}
 		} else if end < len(path) {
-			return nil, false
+			return false
 		}
-		found := append(vars[:len(vars):len(vars)], variable{s.name, path[:end]})
-		if found, ok := matchSegments(segments[1:], path[end:], found); ok {
-			return found, true
+		values[0] = path[:end]
+		if matchSegments(segments[1:], path[end:], values[1:]) {
+			return true
 		}
 	}
-	return nil, false
+	return false
 }
 
 // path builds the path that the row's pattern and the variables spell,
 // percent-encoded.
 func (r *Route) path(vars []variable) string {
 	var b strings.Builder
+	b.Grow(len(r.Pattern) + 64) // an id
 	rest := r.Pattern
 	for _, v := range vars {
 		literal, after, _ := strings.Cut(rest, "{")
@@ -143,23 +164,26 @@ func escapeSlashy(b *strings.Builder, name string) {
 	}
 }
 
+// endpoint is what chi finds: a method and one of its patterns.
+type endpoint struct{ method, pattern string }
+
 // tree finds rows: chi finds the ones of a method and a literal path or
 // prefix, table order and the rows' own patterns decide among them.
 type tree struct {
 	chi  *chi.Mux
-	rows map[string][]*row // by method, space, chi pattern
-	pool sync.Pool         // of *chi.Context
+	rows map[endpoint][]*row
+	pool sync.Pool // of *chi.Context
 }
 
 func newTree(table []Route) *tree {
-	t := &tree{chi: chi.NewRouter(), rows: map[string][]*row{}}
+	t := &tree{chi: chi.NewRouter(), rows: map[endpoint][]*row{}}
 	t.pool.New = func() any { return chi.NewRouteContext() }
 	for _, r := range table {
 		pattern := r.Pattern
 		if i := strings.IndexByte(pattern, '{'); i >= 0 {
 			pattern = pattern[:i] + "*"
 		}
-		key := r.Method + " " + pattern
+		key := endpoint{r.Method, pattern}
 		if t.rows[key] == nil {
 			t.chi.Method(r.Method, pattern, http.NotFoundHandler())
 		}
@@ -177,7 +201,7 @@ func (t *tree) find(method, path string) (*row, []variable) {
 	if pattern == "" {
 		return nil, nil
 	}
-	for _, w := range t.rows[method+" "+pattern] {
+	for _, w := range t.rows[endpoint{method, pattern}] {
 		if vars, ok := w.match(path); ok {
 			return w, vars
 		}
@@ -221,8 +245,8 @@ func clean(path string) bool {
 
 // printable says whether a path variable holds text that a name can hold.
 func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
+	for _, r := range s {
+		if unicode.IsControl(r) {
 			return false
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // parser reads a Document in one pass: grammar, types, and the uniqueness of
@@ -12,13 +14,28 @@ import (
 type parser struct {
 	Document
 	at      int
+	names   []string // of the objects that are open, see keys
 	respell []respelling
 }
 
-// respelling is a key that is sent in the Engine's spelling.
+// respelling is a part of the text that is sent in another of the Engine's
+// spellings: a key, or a string that the Engine reads as a list of one.
 type respelling struct {
 	from, to int
-	name     string
+	text     string
+}
+
+// respelled is the text with all of them made; they lie in its order.
+func (p *parser) respelled() string {
+	var b strings.Builder
+	at := 0
+	for _, r := range p.respell {
+		b.WriteString(p.text[at:r.from])
+		b.WriteString(r.text)
+		at = r.to
+	}
+	b.WriteString(p.text[at:])
+	return b.String()
 }
 
 // manyKeys is how many keys of a map are compared one by one before a set is
@@ -41,7 +58,11 @@ func (p *parser) see() string {
 	if p.at >= len(p.text) {
 		return "the end"
 	}
-	return strconv.QuoteRune(rune(p.text[p.at]))
+	r, size := utf8.DecodeRuneInString(p.text[p.at:])
+	if r == utf8.RuneError && size == 1 {
+		return fmt.Sprintf("the byte 0x%02x", p.text[p.at])
+	}
+	return strconv.QuoteRune(r)
 }
 
 func (p *parser) syntax(want string) error {
@@ -58,6 +79,9 @@ func (p *parser) value(s *schema, depth int) error {
 		return p.syntax("a value")
 	}
 	i := len(p.nodes)
+	if i >= maxValues {
+		return fmt.Errorf("more than %d values: send fewer", maxValues)
+	}
 	start := p.at
 	p.nodes = append(p.nodes, node{start: int32(start)})
 	kind := p.text[p.at]
@@ -85,7 +109,14 @@ func (p *parser) value(s *schema, depth int) error {
 		return err
 	}
 	if want := s.refuses(kind, p.text[start:p.at]); want != "" {
-		return fmt.Errorf("is %s: write %s", describe(kind, p.text[start:p.at]), want)
+		subject := "is"
+		if depth == 0 {
+			subject = "it is"
+		}
+		return fmt.Errorf("%s %s: write %s", subject, describe(kind, p.text[start:p.at]), want)
+	}
+	if kind == '"' && s.isWords() {
+		p.respell = append(p.respell, respelling{start, p.at, "[" + p.text[start:p.at] + "]"})
 	}
 	n := &p.nodes[i]
 	n.kind, n.end, n.next = kind, int32(p.at), int32(len(p.nodes))
@@ -165,7 +196,7 @@ func (p *parser) str() (escaped bool, err error) {
 	for p.at < len(p.text) {
 		switch c := p.text[p.at]; {
 		case c == '"':
-			if !ascii && !validText(p.text[from:p.at]) {
+			if !ascii && !utf8.ValidString(p.text[from:p.at]) {
 				return false, fmt.Errorf("the string at byte %d is no UTF-8: send UTF-8", from-1)
 			}
 			p.at++
@@ -238,6 +269,9 @@ func (p *parser) list(s *schema, depth int) error {
 		return nil
 	}
 	for n := 0; ; n++ {
+		if s != nil && s.most > 0 && n >= s.most {
+			return fmt.Errorf("is a list of more than %d values: the Engine would drop the rest", s.most)
+		}
 		if err := p.value(s.element(), depth+1); err != nil {
 			return in(fmt.Sprintf("[%d]", n), err)
 		}
@@ -260,7 +294,8 @@ func (p *parser) object(s *schema, depth int) error {
 		p.at++
 		return nil
 	}
-	seen := keys{schema: s}
+	seen := keys{schema: s, names: &p.names, from: len(p.names)}
+	defer seen.done()
 	for {
 		p.space()
 		from := p.at + 1
@@ -279,17 +314,18 @@ func (p *parser) object(s *schema, depth int) error {
 		}
 		p.at++
 		i := len(p.nodes)
+		switch {
+		case !s.isStruct():
+		case known < 0:
+			p.unknown = append(p.unknown, int32(i))
+		case s.fields[known].name != name:
+			p.respell = append(p.respell, respelling{from, int(member.keyTo), s.fields[known].name})
+		}
 		if err := p.value(s.member(known), depth+1); err != nil {
 			return in(name, err)
 		}
 		n := &p.nodes[i]
 		n.key, n.keyTo, n.keyEscaped = member.key, member.keyTo, escaped
-		if s.isStruct() && known >= 0 && s.fields[known].name != name {
-			p.respell = append(p.respell, respelling{from, from + len(name), s.fields[known].name})
-		}
-		if s.isStruct() && known < 0 {
-			p.unknown = append(p.unknown, int32(i))
-		}
 		p.space()
 		switch {
 		case p.at < len(p.text) && p.text[p.at] == ',':
@@ -313,21 +349,26 @@ func (w *where) Error() string { return w.path + " " + w.err.Error() }
 
 // in puts one step of the path before an error.
 func in(step string, err error) error {
+	step = clip(step)
 	var w *where
 	if !errors.As(err, &w) {
-		return &where{clip(step), err}
+		return &where{step, err}
 	}
-	if w.path[0] != '[' {
+	if w.path[0] != '[' { // no step is empty: clip quotes what is
 		step += "."
 	}
-	w.path = clip(step) + w.path
+	w.path = step + w.path
 	return w
 }
 
-// clip keeps a caller's own words in an error message short.
+// clip keeps a caller's own words in an error message short and printable.
 func clip(s string) string {
-	if len(s) > 256 {
-		return s[:256] + "..."
+	const most = 256
+	if s == "" || !printable(s) {
+		return fmt.Sprintf("%.*q", most, s)
+	}
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
 }

@@ -1,31 +1,19 @@
 package router
 
 import (
-	"encoding/base64"
-	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // MinVersion is the oldest API version that is served: below it the Engine
 // takes host settings in the body of a container's start.
 const MinVersion = "1.24"
 
-const (
-	// documentTime is how long a caller may take to send a JSON body.
-	documentTime = time.Minute
-	// maxEcho bounds a body on a route that has none; one that only repeats
-	// the query is let pass.
-	maxEcho = 64 << 10
-)
+// maxPairs is how many keys and values a query may have: the Engine's own
+// library takes no more.
+const maxPairs = 10000
 
 // Mux reads requests: it finds the row, makes the Call and hands it on. It
 // knows every route of the Engine and answers 404 to all else.
@@ -118,7 +106,10 @@ func (c *Call) read(w http.ResponseWriter, r *http.Request, row *row) error {
 	if err := c.readHeader(r); err != nil {
 		return err
 	}
-	return c.readBody(w, r, row)
+	if err := c.readBody(w, r, row); err != nil || c.Body == nil {
+		return err
+	}
+	return c.sayOnce(row)
 }
 
 // readVersion brings the version to the one spelling that is sent. The Engine
@@ -129,7 +120,8 @@ func (c *Call) readVersion() error {
 	}
 	written := c.Version
 	var parts [2]int
-	for i, text := range strings.Split(written, ".") {
+	i := 0
+	for text := range strings.SplitSeq(written, ".") {
 		n, err := strconv.Atoi(text)
 		if err != nil && text != "" || n > 9999 || i > 1 && n != 0 {
 			return fail(http.StatusBadRequest, "client version %.32s is no API version: write it like 1.41", written)
@@ -137,8 +129,9 @@ func (c *Call) readVersion() error {
 		if i < 2 {
 			parts[i] = n
 		}
+		i++
 	}
-	c.Version = fmt.Sprintf("%d.%d", parts[0], parts[1])
+	c.Version = strconv.Itoa(parts[0]) + "." + strconv.Itoa(parts[1])
 	if Older(c.Version, MinVersion) {
 		return fail(http.StatusBadRequest, "client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version", c.Version, MinVersion)
 	}
@@ -174,9 +167,13 @@ func (c *Call) readQuery(raw string, row *row) error {
 	bad := func(format string, args ...any) error {
 		return fail(http.StatusBadRequest, "query: "+format, args...)
 	}
+	pairs := 0
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
+		}
+		if pairs++; pairs > maxPairs {
+			return bad("more than %d keys and values: send fewer", maxPairs)
 		}
 		if strings.Contains(pair, ";") {
 			return bad("%.64q holds a semicolon: separate keys by & and write ; in a value as %%3B", pair)
@@ -213,188 +210,4 @@ func (c *Call) readQuery(raw string, row *row) error {
 		}
 	}
 	return nil
-}
-
-// The request headers that the Engine reads. All others stay here: the
-// caller's credentials for moorgate, what describes one hop, and what no
-// handler looks at.
-var (
-	sentOnce = []string{
-		"Accept", "Accept-Encoding", "User-Agent", "X-Registry-Auth", "X-Registry-Config",
-		"Traceparent", "Tracestate", "Baggage",
-	}
-	sentPrefixes = []string{"X-Meta-", "X-Docker-Expose-Session-"}
-	sentToSocket = []string{"Sec-Websocket-Key", "Sec-Websocket-Version", "Origin"}
-)
-
-func (c *Call) readHeader(r *http.Request) error {
-	c.Header = make(http.Header, 4)
-	for key, values := range r.Header {
-		repeats := false
-		if !slices.Contains(sentOnce, key) {
-			repeats = slices.ContainsFunc(sentPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
-			if !repeats {
-				continue
-			}
-		}
-		if len(values) > 1 && !repeats && key != "Accept" && key != "Accept-Encoding" {
-			return fail(http.StatusBadRequest, "header %s is written twice: write it once", key)
-		}
-		c.Header[key] = values
-	}
-	if len(r.Header["Upgrade"]) == 0 {
-		if c.isSocket() {
-			return errNoSocket
-		}
-		return nil
-	}
-	switch {
-	case c.isSocket():
-		return c.readHandshake(r)
-	case c.Route.Reply == Hijack:
-		c.Upgrade = "tcp" // the Engine looks only for the header and answers tcp to any
-	case c.Route.Reply == H2C:
-		c.Upgrade = "h2c"
-	}
-	return nil
-}
-
-// isSocket says whether the route is the Engine's own websocket.
-func (c *Call) isSocket() bool { return strings.HasSuffix(c.Route.Pattern, "/attach/ws") }
-
-var errNoSocket = fail(http.StatusBadRequest, "this route is a websocket: send a websocket handshake, version 13")
-
-// readHandshake checks what the Engine does not: its own answer to a broken
-// handshake is no HTTP and leaves a handler behind, and it lets pages of any
-// origin in.
-func (c *Call) readHandshake(r *http.Request) error {
-	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !hasToken(r.Header["Connection"], "upgrade") ||
-		r.Header.Get("Sec-Websocket-Version") != "13" || err != nil || len(key) != 16 {
-		return errNoSocket
-	}
-	if origin := r.Header["Origin"]; len(origin) > 0 {
-		u, err := url.Parse(origin[0])
-		if err != nil || len(origin) > 1 || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-			return fail(http.StatusForbidden, "moorgate: origin %.256q is not this host: open the websocket from a page of %s", origin[0], r.Host)
-		}
-	}
-	for _, key := range sentToSocket {
-		if values := r.Header[key]; len(values) > 0 {
-			if len(values) > 1 {
-				return errNoSocket
-			}
-			c.Header[key] = values
-		}
-	}
-	c.Upgrade = "websocket"
-	return nil
-}
-
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(textproto.TrimString(t), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (c *Call) readBody(w http.ResponseWriter, r *http.Request, row *row) error {
-	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	media := ""
-	if t := r.Header.Get("Content-Type"); t != "" {
-		var err error
-		if media, _, err = mime.ParseMediaType(t); err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-			return fail(http.StatusUnsupportedMediaType, "Content-Type %.128q is malformed: send application/json or an archive", t)
-		}
-	}
-	if media == "application/x-www-form-urlencoded" || strings.HasPrefix(media, "multipart/") {
-		return fail(http.StatusUnsupportedMediaType, "a %s body is not taken: write options in the query", media)
-	}
-	switch c.Route.Body {
-	case Tar:
-		c.Stream, c.Length = r.Body, r.ContentLength
-		return nil
-	case MaybeTar:
-		if c.Route.Takes(c) {
-			c.Stream, c.Length = r.Body, r.ContentLength
-			return nil
-		}
-		return c.readEcho(w, r)
-	case JSON, AnyJSON:
-		if media != "application/json" && !(media == "" && c.Route.Body == AnyJSON) {
-			return fail(http.StatusUnsupportedMediaType, "Content-Type %.128q is not taken by %s %s: send application/json", r.Header.Get("Content-Type"), r.Method, c.Route.Pattern)
-		}
-		if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-			return fail(http.StatusUnsupportedMediaType, "Content-Encoding %.64q is not taken: send the JSON as it is", e)
-		}
-		raw, err := readAll(w, r, MaxDocument)
-		if err != nil || len(raw) == 0 {
-			return err
-		}
-		c.Body, err = parseDocument(raw, row.schema)
-		return err
-	}
-	return c.readEcho(w, r)
-}
-
-// readEcho reads the body on a route that has none. SDKs send {} there, or the
-// options of the query once more; both say nothing, so they are dropped.
-// Anything else is refused.
-func (c *Call) readEcho(w http.ResponseWriter, r *http.Request) error {
-	raw, err := readAll(w, r, maxEcho)
-	if err != nil || len(raw) == 0 {
-		return err
-	}
-	d, err := parseDocument(raw, nil)
-	if err == nil && (d.Root().IsObject() || !d.Root().Exists()) && c.echoes(d) {
-		return nil
-	}
-	return fail(http.StatusBadRequest, "%s %s takes no body: send none", r.Method, c.Route.Pattern)
-}
-
-// echoes says whether a body repeats what the query says and nothing else.
-func (c *Call) echoes(d *Document) bool {
-	for key, v := range d.Root().Members() {
-		want := v.Raw()
-		if v.IsString() {
-			want = v.Str()
-		}
-		if v.Exists() && c.Query.Get(key) != want && c.Unknown.Get(key) != want {
-			return false
-		}
-	}
-	return true
-}
-
-// readAll reads a body of at most max bytes, within documentTime.
-func readAll(w http.ResponseWriter, r *http.Request, max int64) ([]byte, error) {
-	tooLarge := fail(http.StatusRequestEntityTooLarge, "request body is over %d bytes: send a smaller one", max)
-	if r.ContentLength > max {
-		return nil, tooLarge
-	}
-	deadline := http.NewResponseController(w)
-	if deadline.SetReadDeadline(time.Now().Add(documentTime)) == nil {
-		defer deadline.SetReadDeadline(time.Time{})
-	}
-	var raw []byte
-	var err error
-	if r.ContentLength > 0 {
-		raw = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, raw)
-	} else {
-		raw, err = io.ReadAll(io.LimitReader(r.Body, max+1))
-	}
-	switch {
-	case err != nil:
-		return nil, &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
-	case int64(len(raw)) > max:
-		return nil, tooLarge
-	}
-	return raw, nil
 }

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/docker/docker/api/types/strslice"
 )
 
 // schema is what the Engine's type says of a JSON value: which keys an object
@@ -20,6 +24,8 @@ type schema struct {
 	byName map[string]int // exact name to index of fields
 	byFold map[string]int // folded name to index of fields
 	elem   *schema        // of a map or a list
+	most   int            // elements of an array, which has room for no more; 0 means any number
+	bits   int            // of a number
 }
 
 type field struct {
@@ -35,9 +41,11 @@ const (
 	mapping
 	mappingOrList // the Engine's filters
 	listing
+	words // a list of strings, or one string alone, which the Engine takes for a list of one
 	text
 	truth
 	whole
+	natural
 	number
 )
 
@@ -45,6 +53,7 @@ var (
 	schemas         sync.Map // reflect.Type -> *schema
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	strSlice        = reflect.TypeFor[strslice.StrSlice]()
 )
 
 // schemaOf compiles a type, once.
@@ -69,6 +78,10 @@ func compile(t reflect.Type, busy map[reflect.Type]*schema) *schema {
 	}
 	s := &schema{}
 	busy[t] = s
+	if t == strSlice {
+		s.kind, s.elem = words, compile(t.Elem(), busy)
+		return s
+	}
 	if t.Implements(jsonUnmarshaler) || reflect.PointerTo(t).Implements(jsonUnmarshaler) ||
 		reflect.PointerTo(t).Implements(textUnmarshaler) {
 		return s // what it takes is its own business
@@ -79,20 +92,23 @@ func compile(t reflect.Type, busy map[reflect.Type]*schema) *schema {
 		s.collect(t, busy)
 	case reflect.Map:
 		s.kind, s.elem = mapping, compile(t.Elem(), busy)
-	case reflect.Slice, reflect.Array:
+	case reflect.Slice:
 		s.kind, s.elem = listing, compile(t.Elem(), busy)
 		if t.Elem().Kind() == reflect.Uint8 {
 			s.kind = text // base64
 		}
+	case reflect.Array:
+		s.kind, s.elem, s.most = listing, compile(t.Elem(), busy), t.Len()
 	case reflect.String:
 		s.kind = text
 	case reflect.Bool:
 		s.kind = truth
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		s.kind = whole
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		s.kind, s.bits = whole, t.Bits()
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		s.kind, s.bits = natural, t.Bits()
 	case reflect.Float32, reflect.Float64:
-		s.kind = number
+		s.kind, s.bits = number, t.Bits()
 	}
 	return s
 }
@@ -123,7 +139,7 @@ func (s *schema) collect(t reflect.Type, busy map[reflect.Type]*schema) {
 			continue
 		}
 		var fs *schema
-		if options != "string" {
+		if !slices.Contains(strings.Split(options, ","), "string") { // else a number in a string
 			fs = compile(f.Type, busy)
 		}
 		s.byName[name], s.byFold[fold(name)] = len(s.fields), len(s.fields)
@@ -136,9 +152,11 @@ func (s *schema) collect(t reflect.Type, busy map[reflect.Type]*schema) {
 
 func (s *schema) isStruct() bool { return s != nil && s.kind == structure }
 
+func (s *schema) isWords() bool { return s != nil && s.kind == words }
+
 // element is the schema of a list's elements.
 func (s *schema) element() *schema {
-	if s == nil || s.kind != listing {
+	if s == nil || s.kind != listing && s.kind != words {
 		return nil
 	}
 	return s.elem
@@ -172,6 +190,10 @@ func (s *schema) refuses(kind byte, raw string) string {
 		if kind != '[' {
 			return "a list"
 		}
+	case words:
+		if kind != '[' && kind != '"' {
+			return "a list of strings"
+		}
 	case text:
 		if kind != '"' {
 			return "a string"
@@ -184,27 +206,46 @@ func (s *schema) refuses(kind byte, raw string) string {
 		if kind != '0' || strings.ContainsAny(raw, ".eE") {
 			return "a whole number"
 		}
+		if _, err := strconv.ParseInt(raw, 10, s.bits); err != nil {
+			return fmt.Sprintf("a whole number of at most %d bits", s.bits)
+		}
+	case natural:
+		if kind != '0' || strings.ContainsAny(raw, "-.eE") {
+			return "a whole number, 0 or more"
+		}
+		if _, err := strconv.ParseUint(raw, 10, s.bits); err != nil {
+			return fmt.Sprintf("a whole number of at most %d bits", s.bits)
+		}
 	case number:
 		if kind != '0' {
 			return "a number"
+		}
+		if _, err := strconv.ParseFloat(raw, s.bits); err != nil {
+			return "a smaller number"
 		}
 	}
 	return ""
 }
 
-// spelling holds what docker's Python SDK writes in another case than the
-// Engine, which folds it. No other variant has a reader of its own.
+// spelling holds what clients write in another case than the Engine, which
+// folds it: docker's Python SDK, and those made from the Engine's manual, which
+// has the last four in the specs of services. No other variant is in use.
 var spelling = map[string]string{
 	"detachKeys":         "DetachKeys",
 	"CPURealtimePeriod":  "CpuRealtimePeriod",
 	"CPURealtimeRuntime": "CpuRealtimeRuntime",
+	"HealthCheck":        "Healthcheck",
+	"Name":               "name",
+	"Remote":             "remote",
+	"Disabled":           "disabled",
 }
 
 // keys are those of one object so far.
 type keys struct {
 	schema *schema
-	known  uint64   // bits of fields seen, below 64
-	more   []string // names of a map, folded names of a struct: those not in known
+	known  uint64    // bits of fields seen, below 64
+	names  *[]string // from from on: names of a map, folded names of a struct, those not in known
+	from   int
 	set    map[string]struct{}
 }
 
@@ -248,19 +289,23 @@ func (k *keys) note(name string) error {
 		k.set[name] = struct{}{}
 		return nil
 	}
-	for _, other := range k.more {
+	for _, other := range (*k.names)[k.from:] {
 		if other == name {
 			return errTwice
 		}
 	}
-	if k.more = append(k.more, name); len(k.more) > manyKeys {
-		k.set = make(map[string]struct{}, 2*len(k.more))
-		for _, other := range k.more {
+	*k.names = append(*k.names, name)
+	if own := (*k.names)[k.from:]; len(own) > manyKeys {
+		k.set = make(map[string]struct{}, 2*len(own))
+		for _, other := range own {
 			k.set[other] = struct{}{}
 		}
 	}
 	return nil
 }
+
+// done forgets the names.
+func (k *keys) done() { *k.names = (*k.names)[:k.from] }
 
 // fold maps all spellings that encoding/json takes for one key to one: the
 // smallest of each letter's case variants, among them U+017F for s and U+212A

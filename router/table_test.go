@@ -49,7 +49,7 @@ var lists = []string{
 // fact is one line of routes.tsv: what the Engine registers, in its order.
 type fact struct{ module, method, path, since, kind, body string }
 
-func facts(t *testing.T) (list []fact) {
+func facts(t testing.TB) (list []fact) {
 	t.Helper()
 	f, err := os.Open("testdata/routes.tsv")
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,11 +43,13 @@ type EngineTLS struct {
 }
 
 const (
-	dialTime  = 10 * time.Second
-	askTime   = 5 * time.Second
-	whenUp    = 5 * time.Second // between two health checks
-	whenDown  = time.Second
-	keepAlive = 30 * time.Second
+	dialTime = 10 * time.Second
+	askTime  = 5 * time.Second
+	// lookupTime bounds the questions that judging a call needs.
+	lookupTime = 30 * time.Second
+	whenUp     = 5 * time.Second // between two health checks
+	whenDown   = time.Second     // the same while the Engine is away
+	keepAlive  = 30 * time.Second
 )
 
 // Engine is one upstream Docker Engine.
@@ -57,6 +60,8 @@ type Engine struct {
 	Address string
 
 	transport http1.Transport
+	whenUp    time.Duration
+	whenDown  time.Duration
 	newest    atomic.Pointer[string] // its API version, once it has told
 	state     atomic.Int32           // 0 not asked yet, 1 up, 2 down
 }
@@ -67,7 +72,7 @@ func NewEngine(name string, cfg EngineConfig) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Name: name, Address: cfg.Address}
+	e := &Engine{Name: name, Address: cfg.Address, whenUp: whenUp, whenDown: whenDown}
 	dialer := net.Dialer{Timeout: dialTime, KeepAlive: keepAlive}
 	e.transport.Dial = func(ctx context.Context) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, address)
@@ -169,9 +174,9 @@ func (e *Engine) Watch(ctx context.Context, told func(e *Engine, err error)) {
 		if ctx.Err() != nil {
 			return
 		}
-		state, wait := int32(1), whenUp
+		state, wait := int32(1), e.whenUp
 		if err != nil {
-			state, wait = 2, whenDown
+			state, wait = 2, e.whenDown
 			e.transport.CloseIdle()
 		}
 		if e.state.Swap(state) != state {
@@ -197,21 +202,56 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.ask(ctx, "/containers/json?limit=1", nil)
 }
 
-func (e *Engine) ask(ctx context.Context, target string, header func(http.Header)) error {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+// maxLookup bounds an answer that moorgate itself asks for, in bytes.
+const maxLookup = 16 << 20
+
+// Get gives the JSON answer to GET path, of the Engine's newest API version.
+// An answer of another status than 200 is a *router.Error with the Engine's
+// own words.
+func (e *Engine) Get(ctx context.Context, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
+	a, err := e.get(ctx, path)
+	if err != nil {
+		return nil, e.away(ctx, err)
+	}
+	defer a.Close()
+	body, err := io.ReadAll(io.LimitReader(a.Body, maxLookup+1))
+	switch {
+	case err != nil:
+		return nil, e.away(ctx, err)
+	case len(body) > maxLookup:
+		return nil, fmt.Errorf("engine %s answers over %d bytes to GET %s", e.Name, maxLookup, path)
+	case a.StatusCode == http.StatusOK:
+		return body, nil
+	}
+	var said struct{ Message string }
+	if json.Unmarshal(body, &said) != nil || said.Message == "" {
+		said.Message = fmt.Sprintf("engine %s answers %s to GET %s", e.Name, a.Status, path)
+	}
+	return nil, &router.Error{Status: a.StatusCode, Message: said.Message}
+}
+
+// get asks without a version, which means the newest.
+func (e *Engine) get(ctx context.Context, target string) (*http1.Answer, error) {
 	path, query, _ := strings.Cut(target, "?")
 	r := (&http.Request{
 		Method: http.MethodGet, URL: &url.URL{Opaque: path, RawQuery: query}, Host: "docker",
 		Header: http.Header{"User-Agent": {"moorgate"}}, Body: http.NoBody,
 	}).WithContext(ctx)
-	a, err := e.transport.Send(r, false, func() {})
+	return e.transport.Send(r, false, func() {})
+}
+
+func (e *Engine) ask(ctx context.Context, target string, header func(http.Header)) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	a, err := e.get(ctx, target)
 	if err != nil {
 		return fmt.Errorf("engine %s at %s: %w", e.Name, e.Address, err)
 	}
 	defer a.Close()
 	if a.StatusCode != http.StatusOK {
-		return fmt.Errorf("engine %s at %s: answers %s to GET %s", e.Name, e.Address, a.Status, path)
+		return fmt.Errorf("engine %s at %s: answers %s to GET %s", e.Name, e.Address, a.Status, a.Request.URL.Opaque)
 	}
 	if header != nil {
 		header(a.Header)
@@ -239,11 +279,17 @@ func (e *Engine) tooNew(version string) error {
 func (e *Engine) away(ctx context.Context, err error) error {
 	var refused *router.Error
 	var dial *http1.DialError
+	var body *http1.BodyError
 	switch {
 	case errors.As(err, &refused):
 		return err
 	case ctx.Err() != nil:
 		return &router.Error{Status: statusGone, Message: "the caller has gone", Err: err}
+	case errors.As(err, &body):
+		return &router.Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it", Err: err}
+	case errors.As(err, &dial) && errors.Is(err, os.ErrPermission):
+		return &router.Error{Status: http.StatusBadGateway, Err: err,
+			Message: fmt.Sprintf("moorgate: engine %s at %s does not let moorgate in: run moorgate in the socket's group", e.Name, e.Address)}
 	case errors.As(err, &dial):
 		return &router.Error{Status: http.StatusBadGateway, Err: err,
 			Message: fmt.Sprintf("moorgate: engine %s at %s is away: start it, or mend its address: %v", e.Name, e.Address, cause(err))}

@@ -26,13 +26,22 @@ type Forwarder struct {
 	pick   Pick
 	review Review
 
-	mu      sync.Mutex
-	streams map[*http1.Stream]bool // whether it can be spoken on
+	mu   sync.Mutex
+	live map[*live]struct{}
+}
+
+// live is an answer that lasts: a hijacked connection, or a stream that grows.
+type live struct {
+	ctx    context.Context // with the caller's identity
+	call   *router.Call
+	hijack *http1.Stream // nil for one that grows
+	speaks bool          // a line can be said on it
+	cut    func()
 }
 
 // Forward makes a Forwarder. Review may be nil.
 func Forward(pick Pick, review Review) *Forwarder {
-	return &Forwarder{pick: pick, review: review, streams: map[*http1.Stream]bool{}}
+	return &Forwarder{pick: pick, review: review, live: map[*live]struct{}{}}
 }
 
 // ServeCall sends the call and relays the answer.
@@ -58,7 +67,10 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	}
 	defer a.Close()
 	if a.Raw != nil {
-		return f.relay(w, c, a)
+		return f.relay(w, r, c, a)
+	}
+	if c.Route.Reply == router.Stream {
+		defer f.track(&live{ctx: ctx, call: c, cut: a.Cut})()
 	}
 	if f.review != nil && c.Route.Reply <= router.List {
 		if err := f.review(ctx, c, a.Response); err != nil {
@@ -66,6 +78,10 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 		}
 	}
 	copyHeader(w.Header(), a.Header)
+	if hijack && c.Upgrade != "" {
+		// What the caller sends now is meant for a stream, not for another request.
+		w.Header()["Connection"] = []string{"close"}
+	}
 	w.WriteHeader(a.StatusCode)
 	if err := a.CopyTo(w, control.Flush); err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
@@ -93,7 +109,7 @@ func copyHeader(to, from http.Header) {
 type counter interface{ CountHijacked(in, out int64) }
 
 // relay joins the caller's connection with the Engine's.
-func (f *Forwarder) relay(w http.ResponseWriter, c *router.Call, a *http1.Answer) error {
+func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call, a *http1.Answer) error {
 	extra := http.Header{}
 	if id := w.Header()["Moorgate-Request-Id"]; id != nil {
 		extra["Moorgate-Request-Id"] = id
@@ -108,8 +124,7 @@ func (f *Forwarder) relay(w http.ResponseWriter, c *router.Call, a *http1.Answer
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
 	speaks := s.Framed || c.Body.Root().Get("Tty").Bool()
-	f.track(s, speaks)
-	defer f.untrack(s)
+	defer f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})()
 	if err := s.Answer(a, extra); err != nil {
 		s.Close()
 		return &router.Broken{Err: err}
@@ -121,34 +136,37 @@ func (f *Forwarder) relay(w http.ResponseWriter, c *router.Call, a *http1.Answer
 	return nil
 }
 
-func (f *Forwarder) track(s *http1.Stream, speaks bool) {
+// track keeps l until what it gives is called.
+func (f *Forwarder) track(l *live) (untrack func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.streams[s] = speaks
-}
-
-func (f *Forwarder) untrack(s *http1.Stream) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.streams, s)
+	f.live[l] = struct{}{}
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.live, l)
+	}
 }
 
 // Drain tells the hijacked streams that can be spoken on how long they have,
 // and cuts them all when ctx ends. It returns when none is left.
 func (f *Forwarder) Drain(ctx context.Context, message string) {
-	f.each(func(s *http1.Stream, speaks bool) {
-		if speaks {
-			go func() { _ = s.Say(message) }() // one who cannot be told is cut all the same
+	f.each(func(l *live) {
+		if l.speaks {
+			go func() { _ = l.hijack.Say(message) }() // one who cannot be told is cut all the same
 		}
 	})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		left := 0
-		f.each(func(s *http1.Stream, _ bool) {
+		f.each(func(l *live) {
+			if l.hijack == nil {
+				return
+			}
 			left++
 			if ctx.Err() != nil {
-				s.Close()
+				l.cut()
 			}
 		})
 		if left == 0 {
@@ -158,11 +176,30 @@ func (f *Forwarder) Drain(ctx context.Context, message string) {
 	}
 }
 
-func (f *Forwarder) each(do func(s *http1.Stream, speaks bool)) {
+// Revoke cuts the streams, hijacked ones and those that grow, that keep does
+// not let go on, with a word to those that can be spoken on, and says how many.
+func (f *Forwarder) Revoke(message string, keep func(context.Context, *router.Call) bool) int {
+	n := 0
+	f.each(func(l *live) {
+		if keep(l.ctx, l.call) {
+			return
+		}
+		n++
+		go func() {
+			if l.speaks {
+				_ = l.hijack.Say(message) // one who cannot be told is cut all the same
+			}
+			l.cut()
+		}()
+	})
+	return n
+}
+
+func (f *Forwarder) each(do func(*live)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for s, speaks := range f.streams {
-		do(s, speaks)
+	for l := range f.live {
+		do(l)
 	}
 }
 

@@ -334,22 +334,6 @@ func TestAbuseQueryStrict(t *testing.T) {
 	}
 }
 
-// abuse.md, Query and form: booleans by the Engine's rule.
-func TestAbuseQueryBooleans(t *testing.T) {
-	for value, want := range map[string]bool{
-		"": false, "0": false, "no": false, "false": false, "none": false, "None": false, "FALSE": false, "+false+": false, "%09NO%0A": false,
-		"1": true, "true": true, "off": true, "n": true, "f": true, "F": true, "-1": true, "00": true, "null": true, "no.": true,
-	} {
-		x := ask(t, "DELETE /containers/x?force="+value)
-		if x.call == nil || x.call.Bool("force") != want {
-			t.Errorf("force=%s: want %v, %s", value, want, x.message)
-		}
-	}
-	if x := ask(t, "DELETE /containers/x"); x.call.Bool("force") {
-		t.Error("a missing force is true")
-	}
-}
-
 // What is taken reads the same with the Engine's parser, and is sent as it.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"a=b", "names=a&names=b", "platform=x&platform=y", "%6eames=1", "x=;", "=", "&&a", "a=%zz", "a=%00", "+=+", "names",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -115,6 +116,9 @@ func NewLog(c Config, warn *zap.Logger) (*Log, error) {
 	}
 	if c.Keep == 0 {
 		c.Keep = defaultKeep
+	}
+	if err := os.MkdirAll(filepath.Dir(c.File), 0o750); err != nil {
+		return nil, fmt.Errorf("file: making its folder: %w", err)
 	}
 	f := &rotated{name: c.File, max: int64(c.MaxSize), keep: c.Keep}
 	if err := f.open(0o600); err != nil {

@@ -21,6 +21,9 @@ type Metrics struct {
 	denied   *prometheus.CounterVec
 	streams  *prometheus.GaugeVec
 	engines  *prometheus.GaugeVec
+	reloads  *prometheus.CounterVec
+	config   *prometheus.GaugeVec
+	plugins  *prometheus.HistogramVec
 
 	series atomic.Pointer[map[seriesKey]*series] // never written: replaced
 	mu     sync.Mutex                            // for replacing it
@@ -79,9 +82,22 @@ func NewMetrics() *Metrics {
 			Name: "moorgate_engine_up",
 			Help: "1 if the engine answers, 0 if not.",
 		}, []string{"engine"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "moorgate_config_reloads_total",
+			Help: "Times the configuration was read again, by result: ok or failed.",
+		}, []string{"result"}),
+		config: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "moorgate_config_info",
+			Help: "1 for the configuration in force, by the SHA-256 of its file.",
+		}, []string{"sha256"}),
+		plugins: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "moorgate_plugin_seconds",
+			Help:    "Time that an authorization plugin took for one question.",
+			Buckets: buckets,
+		}, []string{"plugin"}),
 	}
 	m.series.Store(&map[seriesKey]*series{})
-	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines,
+	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -98,6 +114,28 @@ func (m *Metrics) EngineUp(name string, up bool) {
 		v = 1
 	}
 	m.engines.WithLabelValues(name).Set(v)
+}
+
+// Reloaded counts a reading of the configuration; sum is the SHA-256 of the one
+// that is now in force.
+func (m *Metrics) Reloaded(ok bool, sum string) {
+	result := "ok"
+	if !ok {
+		result = "failed"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+	m.Configured(sum)
+}
+
+// Configured says which configuration is in force.
+func (m *Metrics) Configured(sum string) {
+	m.config.Reset()
+	m.config.WithLabelValues(sum).Set(1)
+}
+
+// PluginSeconds notes how long a plugin took for one question.
+func (m *Metrics) PluginSeconds(plugin string, seconds float64) {
+	m.plugins.WithLabelValues(label(plugin)).Observe(seconds)
 }
 
 // Opened counts a live stream.

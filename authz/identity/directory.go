@@ -22,6 +22,12 @@ type Config struct {
 	// groups of a header or of an OIDC token. Callers who are in such a group
 	// need no users: entry of their own.
 	Groups map[string]Group `yaml:"groups"`
+
+	// Header is for listeners with identify: [header].
+	Header *Header `yaml:"header"`
+
+	// OIDC is for listeners with identify: [oidc].
+	OIDC *OIDC `yaml:"oidc"`
 }
 
 // User is one person or machine that may call.
@@ -67,35 +73,60 @@ const maxUserName = 128
 // maxSecretFile bounds what a "file:" of a token is read for: one short line.
 const maxSecretFile = 4096
 
-// Directory is the Config made ready for asking. It never changes.
+// Directory is the Config made ready for asking. What it says of who there is
+// never changes; what it keeps of passwords and of the issuer's keys is its
+// own, so that a new Directory begins without.
 type Directory struct {
-	users  map[string]User
-	groups map[string]Group
-	byUID  map[uint32]string
-	byCN   map[string]string
-	tokens []token
-	names  *systemNames
+	users     map[string]User
+	groups    map[string]Group
+	byUID     map[uint32]string
+	byCN      map[string]string
+	tokens    []token
+	names     *systemNames
+	passwords *passwords
+	header    *trustedHeader // nil without the section
+	issuer    *issuer        // nil without the section
 }
 
-// NewDirectory reads users and groups; the error joins every Fault there is.
+// NewDirectory is New for users and groups alone.
 func NewDirectory(users map[string]User, groups map[string]Group) (*Directory, error) {
+	return New(Config{Users: users, Groups: groups}, nil)
+}
+
+// New reads the configuration; its error joins every Fault there is. log, if
+// not nil, is told what callers are not: why the issuer does not answer.
+func New(c Config, log func(error)) (*Directory, error) {
+	if log == nil {
+		log = func(error) {}
+	}
 	d := &Directory{
-		users:  users,
-		groups: groups,
-		byUID:  map[uint32]string{},
-		byCN:   map[string]string{},
-		names:  newSystemNames(),
+		users:     c.Users,
+		groups:    c.Groups,
+		byUID:     map[uint32]string{},
+		byCN:      map[string]string{},
+		names:     newSystemNames(),
+		passwords: newPasswords(),
 	}
 	var faults []error
-	for _, name := range slices.Sorted(maps.Keys(users)) {
-		d.add(name, func(message string, path ...string) {
-			faults = append(faults, &Fault{append([]string{"users", name}, path...), message})
-		})
-	}
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		if name == "" {
-			faults = append(faults, &Fault{[]string{"groups", name}, "a group needs a name"})
+	fault := func(at ...string) func(message string, path ...string) {
+		return func(message string, path ...string) {
+			faults = append(faults, &Fault{append(slices.Clone(at), path...), message})
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
+		d.add(name, fault("users", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Groups)) {
+		if name == "" {
+			fault("groups", name)("a group needs a name")
+		}
+	}
+	if c.Header != nil {
+		d.header = newTrustedHeader(c.Header, fault("header"))
+	}
+	if c.OIDC != nil {
+		c.OIDC.validate(fault("oidc"))
+		d.issuer = newIssuer(*c.OIDC, log)
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -136,8 +167,12 @@ func (d *Directory) add(name string, fault func(message string, path ...string))
 		}
 		d.tokens = append(d.tokens, token{sum, name})
 	}
-	if u.Password != "" && !strings.HasPrefix(u.Password, "$argon2id$") && !strings.HasPrefix(u.Password, "file:") {
-		fault("write the line that `moorgate password` prints, which begins with $argon2id$, or file:PATH", "password")
+	if u.Password != "" {
+		if h, err := readPassword(u.Password); err != nil {
+			fault(err.Error(), "password")
+		} else {
+			d.passwords.add(name, h)
+		}
 	}
 }
 
@@ -254,9 +289,9 @@ func (d *Directory) Sources(names []string) ([]Source, error) {
 		if slices.Contains(names[:i], name) {
 			return nil, fmt.Errorf("%s is listed twice", name)
 		}
-		s := d.source(name)
+		s := d.source(name, names)
 		if s == nil {
-			return nil, fmt.Errorf("%q is no way to know users: write any of %s", name, strings.Join(SourceNames, ", "))
+			return nil, fmt.Errorf("%q is no way to know users here: write any of %s, and the section that header and oidc need", name, strings.Join(SourceNames, ", "))
 		}
 		sources = append(sources, s)
 	}
@@ -264,16 +299,45 @@ func (d *Directory) Sources(names []string) ([]Source, error) {
 }
 
 // SourceNames lists what an identify list may hold.
-var SourceNames = []string{"peer", "certificate", "token"}
+var SourceNames = []string{"peer", "certificate", "token", "password", "header", "oidc"}
 
-func (d *Directory) source(name string) Source {
-	switch name {
-	case "peer":
+// source makes one source; beside is the whole list.
+func (d *Directory) source(name string, beside []string) Source {
+	switch {
+	case name == "peer":
 		return &peerSource{dir: d}
-	case "certificate":
+	case name == "certificate":
 		return &certificateSource{dir: d}
-	case "token":
-		return &tokenSource{dir: d}
+	case name == "token":
+		s := &tokenSource{dir: d}
+		if d.issuer != nil && slices.Contains(beside, "oidc") {
+			s.issuer = d.issuer.Issuer
+		}
+		return s
+	case name == "password":
+		return &passwordSource{dir: d}
+	case name == "header" && d.header != nil:
+		return &headerSource{d, d.header}
+	case name == "oidc" && d.issuer != nil:
+		return &oidcSource{dir: d, tokens: slices.Contains(beside, "token")}
 	}
 	return nil
+}
+
+// Lacks says what the configuration has to have before a listener on network,
+// unix or tcp, can identify by the source of this name; "" for nothing. For
+// other networks only what all need is looked at.
+func (c Config) Lacks(source, network string) string {
+	switch {
+	case source == "oidc" && c.OIDC == nil:
+		return "needs a section of its own: write oidc: { issuer: https://sso.example.org, client_id: moorgate }"
+	case source != "header":
+	case c.Header == nil:
+		return `needs a section of its own: write header: { user: X-Forwarded-User, trusted: ["127.0.0.1/32"] }`
+	case network == "unix" && !slices.Contains(c.Header.Trusted, trustUnix):
+		return "nobody is believed on a unix socket: add unix to header: trusted:, or take header out"
+	case network == "tcp" && !slices.ContainsFunc(c.Header.Trusted, func(t string) bool { return t != trustUnix }):
+		return "nobody is believed on TCP: add the proxy's address to header: trusted:, or take header out"
+	}
+	return ""
 }

@@ -53,6 +53,7 @@ func TestNewDirectoryFaults(t *testing.T) {
 		{"no hex", map[string]User{"alice": {Tokens: []string{"sha256:" + strings.Repeat("g", 64)}}}, []string{"users.alice.tokens.0: what follows sha256:"}},
 		{"no file", map[string]User{"alice": {Tokens: []string{"file:" + dir + "/none"}}}, []string{"users.alice.tokens.0: stat " + dir}},
 		{"a directory", map[string]User{"alice": {Tokens: []string{"file:" + dir}}}, []string{"users.alice.tokens.0: " + dir + ": a file of one line"}},
+		{"password in a file", map[string]User{"alice": {Password: "file:" + good}}, []string{"users.alice.password: " + good + ": write the line"}},
 		{"a file with something else", map[string]User{"alice": {Tokens: []string{"file:" + bad}}}, []string{"users.alice.tokens.0: " + bad + ": write"}},
 		{"password", map[string]User{"alice": {Password: "hunter2"}}, []string{"users.alice.password: write"}},
 		{"name", map[string]User{"../etc": {}, "": {}, "a b": {}, "-x": {}, "a*": {}, strings.Repeat("x", 129): {}},
@@ -97,7 +98,7 @@ func TestGroupWithoutName(t *testing.T) {
 func TestConfigYAML(t *testing.T) {
 	const text = `
 users:
-  alice: { uid: 0, certificate: alice, tokens: ["` + sumOfTest + `"], password: "$argon2id$x", roles: [developer] }
+  alice: { uid: 0, certificate: alice, tokens: ["` + sumOfTest + `"], password: "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA", roles: [developer] }
   ci: { roles: [pull-only] }
 groups:
   docker-users: { roles: [developer] }
@@ -107,7 +108,7 @@ groups:
 		t.Fatal(err)
 	}
 	d := directory(t, c.Users, c.Groups)
-	if d.byUID[0] != "alice" || d.byCN["alice"] != "alice" || len(d.tokens) != 1 || len(d.byUID) != 1 {
+	if d.passwords.hashes["alice"] == nil || d.byUID[0] != "alice" || d.byCN["alice"] != "alice" || len(d.tokens) != 1 || len(d.byUID) != 1 {
 		t.Errorf("read as %+v", d)
 	}
 	for _, wrong := range []string{"users: { a: { uids: 1 } }", "users: { a: { uid: -1 } }", "groups: { g: { role: x } }"} {
@@ -144,7 +145,10 @@ func TestRoles(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
-	d := directory(t, nil, nil)
+	d, err := New(Config{Header: &Header{User: "X-User", Trusted: []string{"unix"}}, OIDC: &OIDC{Issuer: "https://x", ClientID: "moorgate"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got, err := d.Sources(SourceNames)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +161,11 @@ func TestSources(t *testing.T) {
 	for _, names := range [][]string{{"perr"}, {"peer", "token", "peer"}, {""}} {
 		if _, err := d.Sources(names); err == nil {
 			t.Errorf("%q was taken", names)
+		}
+	}
+	for _, name := range []string{"header", "oidc"} {
+		if _, err := directory(t, nil, nil).Sources([]string{name}); err == nil {
+			t.Errorf("%s was taken without its section", name)
 		}
 	}
 }

@@ -4,9 +4,14 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Identity is who calls, and by what evidence. One Identity is shared by many
@@ -39,6 +44,16 @@ type Asker interface {
 	Ask() (how, challenge string)
 }
 
+// Refusal is an error of a Source that is answered otherwise than with 401: for
+// a caller who must wait, or evidence that cannot be judged now.
+type Refusal struct {
+	Status     int
+	Message    string
+	RetryAfter time.Duration // 0 for none
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
 // Fail answers a request that Require refuses.
 type Fail func(w http.ResponseWriter, r *http.Request, status int, message string)
 
@@ -58,7 +73,7 @@ func Require(sources []Source, fail Fail) func(http.Handler) http.Handler {
 		if how != "" {
 			hows = append(hows, how)
 		}
-		if challenge != "" {
+		if challenge != "" && !slices.Contains(g.challenges, challenge) {
 			g.challenges = append(g.challenges, challenge)
 		}
 	}
@@ -79,12 +94,16 @@ type guard struct {
 }
 
 func (g *guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	who, refusal := g.identify(r)
-	if who == nil {
-		for _, c := range g.challenges {
-			w.Header().Add("WWW-Authenticate", c)
+	who, no := g.identify(r)
+	if no != nil {
+		h := w.Header()
+		if no.Status == http.StatusUnauthorized {
+			g.challenge(h, r)
 		}
-		g.fail(w, r, http.StatusUnauthorized, refusal)
+		if no.RetryAfter > 0 {
+			h.Set("Retry-After", strconv.Itoa(int(math.Ceil(no.RetryAfter.Seconds()))))
+		}
+		g.fail(w, r, no.Status, no.Message)
 		return
 	}
 	if o, ok := w.(interface{ Identified(*Identity) }); ok {
@@ -93,27 +112,44 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	next.ServeHTTP(w, r.WithContext(&knownContext{r.Context(), who}))
 }
 
-// identify asks every source and gives the one identity, or none and why.
-func (g *guard) identify(r *http.Request) (who *Identity, refusal string) {
+// challenge says what may be sent. A browser is not asked for a password: it
+// would keep it, and send it along with what other sites make it ask for.
+func (g *guard) challenge(h http.Header, r *http.Request) {
+	browser := r.Header["Sec-Fetch-Mode"] != nil || r.Header["Origin"] != nil
+	for _, c := range g.challenges {
+		if !browser || !strings.HasPrefix(c, "Basic") {
+			h.Add("WWW-Authenticate", c)
+		}
+	}
+}
+
+// identify asks every source and gives the one identity, or why there is none.
+func (g *guard) identify(r *http.Request) (*Identity, *Refusal) {
+	var who *Identity
+	refuse := func(message string) (*Identity, *Refusal) {
+		return nil, &Refusal{Status: http.StatusUnauthorized, Message: "moorgate: " + message}
+	}
 	for _, s := range g.sources {
 		id, err := s.Identify(r)
+		var no *Refusal
 		switch {
+		case errors.As(err, &no):
+			return nil, &Refusal{Status: no.Status, Message: "moorgate: " + s.Name() + ": " + no.Message, RetryAfter: no.RetryAfter}
 		case err != nil:
-			return nil, "moorgate: " + s.Name() + ": " + err.Error()
+			return refuse(s.Name() + ": " + err.Error())
 		case id == nil:
 		case id.User == "":
-			return nil, "moorgate: " + s.Name() + ": the evidence names nobody"
+			return refuse(s.Name() + ": the evidence names nobody")
 		case who == nil:
 			who = id
 		case who.User != id.User:
-			return nil, fmt.Sprintf("moorgate: %s says that you are %s, %s says %s: send one of the two",
-				who.Method, who.User, id.Method, id.User)
+			return refuse(fmt.Sprintf("%s says that you are %s, %s says %s: send one of the two", who.Method, who.User, id.Method, id.User))
 		}
 	}
 	if who == nil {
-		return nil, g.question
+		return nil, &Refusal{Status: http.StatusUnauthorized, Message: g.question}
 	}
-	return who, ""
+	return who, nil
 }
 
 // From gives the identity that Require found.

@@ -1,24 +1,39 @@
 package identity
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 )
 
-// maxToken bounds what is hashed for a caller who is not known yet.
-const maxToken = 8192
+// maxToken bounds what is hashed for a caller who is not known yet. A token of
+// an issuer that lists a hundred groups is 8 KiB.
+const maxToken = 16 << 10
 
 type token struct {
 	sum  [sha256.Size]byte
 	user string
 }
 
+// NewToken makes a token and the line that stands for it in the configuration.
+func NewToken() (token, line string) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	token = "moorgate_" + base64.RawURLEncoding.EncodeToString(random[:])
+	return token, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(token)))
+}
+
 // tokenSource knows callers by "Authorization: Bearer TOKEN". A token anywhere
 // else, as in the query, is no evidence; other schemes are other sources'.
-type tokenSource struct{ dir *Directory }
+type tokenSource struct {
+	dir    *Directory
+	issuer string // whose bearers are for the oidc source beside this one; "" for none
+}
 
 func (*tokenSource) Name() string { return "token" }
 
@@ -27,9 +42,12 @@ func (*tokenSource) Ask() (how, challenge string) {
 }
 
 func (s *tokenSource) Identify(r *http.Request) (*Identity, error) {
-	secret, err := bearer(r.Header)
+	secret, err := credentials(r.Header, "Bearer")
 	if secret == "" || err != nil {
 		return nil, err
+	}
+	if s.issuer != "" && issuerOf(secret) == s.issuer {
+		return nil, nil
 	}
 	sum := sha256.Sum256([]byte(secret))
 	found := -1
@@ -38,14 +56,19 @@ func (s *tokenSource) Identify(r *http.Request) (*Identity, error) {
 		found = subtle.ConstantTimeSelect(same, i, found)
 	}
 	if found < 0 {
-		return nil, errors.New("no user of this moorgate has the token that you sent: ask for a new one, made by `moorgate token`")
+		other := ""
+		if s.issuer != "" {
+			other = ", and it is none of " + s.issuer
+		}
+		return nil, fmt.Errorf("no user of this moorgate has the token that you sent%s: ask for a new one, made by `moorgate token`", other)
 	}
 	user := s.dir.tokens[found].user
 	return &Identity{User: user, Roles: s.dir.users[user].Roles, Method: s.Name()}, nil
 }
 
-// bearer gives the request's bearer token; "" where the request has none.
-func bearer(h http.Header) (string, error) {
+// credentials gives what the request's Authorization header holds in a scheme;
+// "" where it has none or another scheme's.
+func credentials(h http.Header, scheme string) (string, error) {
 	values := h["Authorization"]
 	if len(values) == 0 {
 		return "", nil
@@ -53,13 +76,13 @@ func bearer(h http.Header) (string, error) {
 	if len(values) > 1 {
 		return "", errors.New("there are two Authorization headers: send one")
 	}
-	scheme, secret, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "bearer") {
+	sent, secret, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(sent, scheme) {
 		return "", nil
 	}
 	secret = strings.Trim(secret, " ")
 	if secret == "" || len(secret) > maxToken || strings.ContainsAny(secret, " \t,") {
-		return "", errors.New(`the Authorization header is malformed: send "Authorization: Bearer TOKEN" with one token`)
+		return "", fmt.Errorf(`the Authorization header is malformed: send "Authorization: %s" and one credential, of at most %d bytes`, scheme, maxToken)
 	}
 	return secret, nil
 }

@@ -15,7 +15,7 @@ func TestToken(t *testing.T) {
 		"alice": {Tokens: []string{sumOf("one"), sumOf("two")}, Roles: []string{"developer"}},
 		"bob":   {Tokens: []string{sumOf("three")}},
 	}, nil)
-	source := &tokenSource{d}
+	source := &tokenSource{dir: d}
 	tests := []struct {
 		name    string
 		headers []string
@@ -52,7 +52,7 @@ func TestToken(t *testing.T) {
 func TestTokenOfNobody(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer one")
-	check(t, &tokenSource{directory(t, nil, nil)}, r, "!no user")
+	check(t, &tokenSource{dir: directory(t, nil, nil)}, r, "!no user")
 }
 
 func BenchmarkToken(b *testing.B) {
@@ -62,7 +62,7 @@ func BenchmarkToken(b *testing.B) {
 			for i := range n {
 				users[fmt.Sprint("u", i)] = User{Tokens: []string{sumOf(fmt.Sprint(i))}}
 			}
-			source := &tokenSource{directory(b, users, nil)}
+			source := &tokenSource{dir: directory(b, users, nil)}
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("Authorization", "Bearer 0")
 			b.ReportAllocs()

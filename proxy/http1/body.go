@@ -12,6 +12,7 @@ import (
 const (
 	maxChunkLine = 4 << 10
 	maxTrailer   = 16 << 10
+	maxExcess    = 16 << 10 // of framing over what its data is worth
 )
 
 var errChunk = errors.New("malformed chunk")
@@ -23,6 +24,7 @@ type body struct {
 	left    int64 // of the length or the chunk; -1: until the connection ends
 	chunked bool
 	crlf    bool // the chunk's own line end is still to come
+	excess  int64
 	done    bool
 	err     error // what ended it early; nil while it goes on or ended well
 	trailer http.Header
@@ -122,6 +124,10 @@ func (b *body) nextChunk(have []byte) bool {
 		return false
 	}
 	b.c.take(i + 1)
+	if b.excess = max(0, b.excess+int64(i+1)-16-2*n); b.excess > maxExcess {
+		b.err = errChunk // chunks of a byte each, with long extensions
+		return false
+	}
 	if n == 0 {
 		b.trailer = http.Header{}
 		return b.readTrailer(b.c.have())
@@ -143,7 +149,7 @@ func chunkSize(line []byte) (int64, bool) {
 				return 0, false
 			}
 		}
-		line = bytes.TrimRight(line[:i], " \t")
+		line = line[:i]
 	}
 	if len(line) == 0 || len(line) > 15 {
 		return 0, false

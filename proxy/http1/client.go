@@ -136,22 +136,36 @@ func (t *Transport) CloseIdle() {
 
 func (t *Transport) send(c *Conn, r *http.Request, hijack bool, cut func()) (*Answer, error) {
 	a := &Answer{t: t, c: c, ctx: r.Context(), cut: cut}
-	if err := a.write(r); err != nil && a.up == nil {
-		// The Engine may have answered before it closed: read that.
-		if head, _ := c.readHead(nil); head == "" {
-			c.Close()
-			return nil, fmt.Errorf("%w: %w", errStale, err)
-		}
+	if err := a.write(r); err != nil && !a.refused(err) {
+		c.Close()
+		c.drop()
+		return nil, err
 	}
 	if err := a.read(r, hijack); err != nil {
+		var body *BodyError
+		if a.up != nil && a.up.ended() && errors.As(a.up.err, &body) {
+			err = body // why the connection was closed
+		}
 		c.Close()
 		a.stop()
+		c.drop()
 		if ctx := context.Cause(r.Context()); a.watch != nil && ctx != nil {
 			return nil, ctx
 		}
 		return nil, err
 	}
 	return a, nil
+}
+
+// refused says whether an Engine that takes no more of the request has
+// answered it before it closed.
+func (a *Answer) refused(err error) bool {
+	if !errors.Is(err, errStale) {
+		return false
+	}
+	a.c.SetReadDeadline(time.Now().Add(lingerTime))
+	head, _ := a.c.readHead(nil)
+	return head != ""
 }
 
 // write sends the head, with a short body in the same write; a longer one goes
@@ -180,7 +194,7 @@ func (a *Answer) write(r *http.Request) error {
 		at := len(b)
 		b = append(b, make([]byte, r.ContentLength)...)
 		if _, err := io.ReadFull(r.Body, b[at:]); err != nil {
-			return err
+			return &BodyError{err}
 		}
 	}
 	_, err := a.c.Conn.Write(b)
@@ -188,10 +202,13 @@ func (a *Answer) write(r *http.Request) error {
 		*out = b
 		outs.Put(out)
 	}
-	if err == nil && stream {
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errStale, err)
+	case stream:
 		a.up = startUpload(a.c, r.Body, r.ContentLength)
 	}
-	return err
+	return nil
 }
 
 func target(u *url.URL) string {
@@ -314,8 +331,13 @@ func (b bodyCloser) Read(p []byte) (int, error) { return b.a.body.Read(p) }
 func (b bodyCloser) Close() error               { return b.a.Close() }
 
 // CopyTo relays the body as it comes: what is in hand is written, and flushed
-// before there is a wait for more.
+// before there is a wait for more. A Body that was put in place of the
+// Engine's is relayed in its stead.
 func (a *Answer) CopyTo(w io.Writer, flush func() error) error {
+	if own, ok := a.Body.(bodyCloser); !ok || own.a != a {
+		_, err := io.Copy(w, a.Body)
+		return err
+	}
 	for {
 		v, ok := a.body.ready()
 		if !ok {
@@ -353,11 +375,15 @@ func (a *Answer) stop() {
 	if a.watch != nil {
 		a.watch()
 	}
-	if a.up != nil && !a.up.complete() {
+	if a.up != nil && !a.up.ended() {
 		a.cut()
 		<-a.up.done
 	}
 }
+
+// Cut ends the answer early, from any goroutine: the one that reads it sees an
+// error.
+func (a *Answer) Cut() { a.c.SetDeadline(longAgo) }
 
 // Close gives the connection back to the pool if the exchange is complete,
 // else closes it. Nothing reads the request's body when it returns.
@@ -383,83 +409,4 @@ func (a *Answer) Close() error {
 	a.stop()
 	a.c.drop()
 	return nil
-}
-
-// Uploading says whether the request's body is still on its way.
-func (a *Answer) Uploading() bool { return a.up != nil && !a.up.complete() }
-
-// upload sends a body beside the answer.
-type upload struct {
-	c    *Conn
-	done chan struct{}
-	err  error
-}
-
-// unreadError is a failure to read the caller's body.
-type unreadError struct{ error }
-
-func startUpload(c *Conn, r io.Reader, length int64) *upload {
-	u := &upload{c: c, done: make(chan struct{})}
-	go func() {
-		defer close(u.done)
-		u.err = u.run(r, length)
-		var unread *unreadError
-		if errors.As(u.err, &unread) { // the Engine must not take what came for the whole
-			c.Close()
-		}
-	}()
-	return u
-}
-
-func (u *upload) run(r io.Reader, length int64) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for sent := int64(0); length < 0 || sent < length; {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			p := net.Buffers{(*buf)[:n]}
-			if length < 0 {
-				p = net.Buffers{fmt.Appendf(nil, "%x\r\n", n), (*buf)[:n], []byte("\r\n")}
-			}
-			if _, err := p.WriteTo(u.c.Conn); err != nil {
-				return err
-			}
-			sent += int64(n)
-		}
-		if err == io.EOF && length < 0 {
-			break
-		}
-		if err == io.EOF && sent < length {
-			return &unreadError{io.ErrUnexpectedEOF}
-		}
-		if err != nil && err != io.EOF {
-			return &unreadError{err}
-		}
-	}
-	if length < 0 {
-		_, err := io.WriteString(u.c.Conn, "0\r\n\r\n")
-		return err
-	}
-	return nil
-}
-
-// complete says whether all was sent.
-func (u *upload) complete() bool {
-	select {
-	case <-u.done:
-		return u.err == nil
-	default:
-		return false
-	}
-}
-
-// settle gives the goroutine the moment it needs to note that all is sent: the
-// Engine's answer may come before it does.
-func (u *upload) settle() {
-	t := time.NewTimer(20 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-u.done:
-	case <-t.C:
-	}
 }

@@ -12,6 +12,7 @@ package http1
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -39,10 +40,9 @@ type Conn struct {
 	big  bool // buf has outgrown the pool
 
 	// What attempt leaves; kept here so that a read needs no closure of its own.
-	n       int
-	err     error
-	try     func(fd uintptr) bool
-	waiting bool
+	n   int
+	err error
+	try func(fd uintptr) bool
 }
 
 // NewConn wraps a connection.
@@ -209,6 +209,20 @@ func (c *Conn) socket() syscall.RawConn {
 	}
 }
 
+// reset prepares a connection to be closed so that its end cannot pass for the
+// proper end of what was sent: by a TCP reset, and without TLS's farewell. A
+// unix socket knows no such thing.
+func (c *Conn) reset() {
+	n := c.Conn
+	if t, ok := n.(*tls.Conn); ok {
+		n = t.NetConn()
+		defer n.Close()
+	}
+	if t, ok := n.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+}
+
 // dead says, without waiting, whether an idle connection cannot be used any
 // more: its other end has closed it or has sent what nobody asked for.
 func (c *Conn) dead() bool {
@@ -227,11 +241,13 @@ func (c *Conn) dead() bool {
 
 // waitGone blocks until the other end has closed both directions or the
 // connection is closed here; call it after a read has given io.EOF. It says
-// whether the other end is known to be gone.
+// whether the other end is known to be gone: at once for a connection in this
+// process that knows no half-close.
 func (c *Conn) waitGone() bool {
 	raw := c.socket()
 	if raw == nil {
-		return false
+		_, half := c.Conn.(interface{ CloseWrite() error })
+		return !half
 	}
 	gone := false
 	err := raw.Read(func(fd uintptr) bool { // an edge of the poller asks again

@@ -41,7 +41,7 @@ func (c *Conn) readHead(onwait func(have int)) (string, error) {
 		if i := bytes.Index(h[from:], []byte("\r\n\r\n")); i >= 0 {
 			return string(h[:from+i+4]), nil
 		}
-		if i := bytes.IndexByte(h[max(0, from-1):], '\n'); i >= 0 && bareLF(h) {
+		if bareLF(h, from) {
 			return "", bad("a line ends in LF alone: end lines in CR LF")
 		}
 		from = max(0, len(h)-3)
@@ -57,11 +57,11 @@ func (c *Conn) readHead(onwait func(have int)) (string, error) {
 	}
 }
 
-// bareLF says whether a line of h ends in LF alone. A caller who ends all
-// lines so would wait for an answer for ever.
-func bareLF(h []byte) bool {
-	for i, c := range h {
-		if c == '\n' && (i == 0 || h[i-1] != '\r') {
+// bareLF says whether a line that ends in h[from:] ends in LF alone. A caller
+// who ends all lines so would wait for an answer for ever.
+func bareLF(h []byte, from int) bool {
+	for i := from; i < len(h); i++ {
+		if h[i] == '\n' && (i == 0 || h[i-1] != '\r') {
 			return true
 		}
 	}
@@ -85,6 +85,17 @@ func isToken(s string) bool {
 	return s != ""
 }
 
+// hasControl says whether a field's value holds a control character other
+// than a tab.
+func hasControl(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
 // parseFields reads the lines between the first line and the empty one.
 func parseFields(text string) (http.Header, error) {
 	n := strings.Count(text, "\n")
@@ -104,10 +115,8 @@ func parseFields(text string) (http.Header, error) {
 			return nil, bad("header line %.64q is malformed: write Name: value", line)
 		}
 		value = strings.Trim(value, " \t")
-		for i := 0; i < len(value); i++ {
-			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-				return nil, bad("header %s holds a control character: leave it out", name)
-			}
+		if hasControl(value) {
+			return nil, bad("header %s holds a control character: leave it out", name)
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
 		if old := h[key]; old != nil {
@@ -153,22 +162,27 @@ func readFraming(h http.Header, minor int) (framing, error) {
 			return f, bad("Content-Length is written twice: write it once")
 		}
 		n, err := strconv.ParseUint(cl[0], 10, 63)
-		if err != nil || strings.ContainsAny(cl[0], "+_") {
+		if err != nil {
 			return f, bad("Content-Length %.64q is no length: write decimal digits", cl[0])
 		}
 		f.length = int64(n)
 	}
-	for _, v := range h["Connection"] {
+	if v := h["Connection"]; v != nil {
+		f.close = names(v, "close") || minor == 0 && !names(v, "keep-alive")
+	}
+	return f, nil
+}
+
+// names says whether a comma-separated list holds a token.
+func names(list []string, token string) bool {
+	for _, v := range list {
 		for t := range strings.SplitSeq(v, ",") {
-			switch t = textproto.TrimString(t); {
-			case strings.EqualFold(t, "close"):
-				f.close = true
-			case minor == 0 && strings.EqualFold(t, "keep-alive"):
-				f.close = false
+			if strings.EqualFold(textproto.TrimString(t), token) {
+				return true
 			}
 		}
 	}
-	return f, nil
+	return false
 }
 
 // ParseRequest reads the head of a request. It takes less than net/http does
@@ -196,12 +210,9 @@ func parseRequest(text string) (*http.Request, framing, error) {
 			return nil, framing{}, bad("the request target holds a control character: percent-encode it")
 		}
 	}
-	u := &url.URL{Path: target}
-	if target != "*" || method != http.MethodOptions {
-		var err error
-		if u, err = url.ParseRequestURI(target); err != nil || method == http.MethodConnect || u.Path == "" {
-			return nil, framing{}, bad("request target %.128q is malformed: write a path", target)
-		}
+	u, err := url.ParseRequestURI(target)
+	if err != nil || u.Path == "" || method == http.MethodConnect || target == "*" && method != http.MethodOptions {
+		return nil, framing{}, bad("request target %.128q is malformed: write a path", target)
 	}
 	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
 	if err != nil {
@@ -249,7 +260,7 @@ func parseResponse(text string) (*http.Response, framing, error) {
 	}
 	digits, _, _ := strings.Cut(status, " ")
 	code, err := strconv.Atoi(digits)
-	if !ok || err != nil || len(digits) != 3 || code < 100 {
+	if !ok || err != nil || len(digits) != 3 || code < 100 || hasControl(status) {
 		return nil, framing{}, fmt.Errorf("%w: it begins with %.64q", errAnswer, line)
 	}
 	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))

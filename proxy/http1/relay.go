@@ -23,6 +23,7 @@ type Stream struct {
 	closed         atomic.Bool
 
 	mu    sync.Mutex // orders what Say writes with what the Engine sends
+	begun bool       // the head is with the caller
 	frame frame
 }
 
@@ -45,7 +46,10 @@ func (s *Stream) Answer(a *Answer, extra http.Header) error {
 		h[key] = values
 	}
 	b = append(appendFields(b, h), "\r\n"...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, err := s.caller.Conn.Write(b)
+	s.begun = err == nil
 	return err
 }
 
@@ -108,6 +112,9 @@ func (s *Stream) Close() {
 func (s *Stream) Say(line string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.begun {
+		return errors.New("the stream has not begun")
+	}
 	text := []byte("\r\n" + line + "\r\n")
 	if s.Framed {
 		if s.frame.left > 0 || s.frame.have > 0 {
@@ -177,9 +184,11 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			src.drop()
 		}
 		if err := src.fill(bufferSize); err != nil {
-			if err != io.EOF || dst.CloseWrite() != nil {
+			if err != io.EOF {
 				dst.Close()
-			}
+			} else if err := dst.CloseWrite(); err == errors.ErrUnsupported || err != nil && dst == s.caller {
+				dst.Close()
+			} // an Engine that has closed already may have left output to be read
 			return
 		}
 	}

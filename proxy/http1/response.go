@@ -2,12 +2,10 @@ package http1
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,16 +41,15 @@ type response struct {
 
 	// mu orders the 100 Continue that a reading goroutine sends with the
 	// answer.
-	mu       sync.Mutex
-	expects  bool
-	finished bool
+	mu      sync.Mutex
+	expects bool
 }
 
 func newResponse(c *serverConn, r *http.Request, f framing) *response {
 	w := &response{c: c, req: r, header: make(http.Header, 8), length: -1, close: f.close}
 	w.ctx = requestContext{Context: c.ctx, w: w}
 	if f.chunked || f.length > 0 {
-		w.expects = r.Header.Get("Expect") != ""
+		w.expects = r.Header["Expect"] != nil && r.ProtoMinor == 1
 		w.body = &requestBody{w: w, body: body{c: c.Conn, chunked: f.chunked, left: max(f.length, 0)}}
 		w.body.body.fill = func() error { return c.fill(bufferSize) }
 		w.body.atEnd = w.ctx.bodyDone
@@ -100,6 +97,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.mu.Lock()
+	w.close = w.close || w.expects // the body was not asked for, so it may come or not
 	w.begun, w.expects = true, false
 	w.mu.Unlock()
 	w.status = status
@@ -115,11 +113,37 @@ func (w *response) bodyless() bool {
 	return w.req.Method == http.MethodHead || w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
+// begin puts the head in front of what is held back. Final means that this is
+// the whole body.
+func (w *response) begin(final bool) {
+	held := w.out
+	w.out = nil
+	if held == nil {
+		w.writeHead(0, final)
+		return
+	}
+	w.writeHead(len(*held), final)
+	w.piece(*held)
+	outs.Put(held)
+}
+
+// buffer is out, made if need be.
+func (w *response) buffer() []byte {
+	if w.out == nil {
+		w.out = outs.Get().(*[]byte)
+		*w.out = (*w.out)[:0]
+	}
+	return *w.out
+}
+
 // writeHead puts the head into out. Final means that all of the body is known
 // to be n bytes.
 func (w *response) writeHead(n int, final bool) {
 	h := w.header
-	delete(h, "Connection")
+	if c := h["Connection"]; c != nil { // what a handler may say there
+		w.close = w.close || names(c, "close")
+		delete(h, "Connection")
+	}
 	delete(h, "Transfer-Encoding")
 	length := w.length
 	switch {
@@ -128,7 +152,7 @@ func (w *response) writeHead(n int, final bool) {
 			delete(h, "Content-Length")
 		}
 	case length >= 0:
-	case final:
+	case final && (w.req.ProtoMinor == 0 || !hasTrailers(h)):
 		length = int64(n)
 		w.length = length
 		h["Content-Length"] = []string{strconv.Itoa(n)}
@@ -137,8 +161,7 @@ func (w *response) writeHead(n int, final bool) {
 	default: // ends with the connection
 		w.close = true
 	}
-	b := (*w.out)[:0]
-	b = append(b, "HTTP/1."...)
+	b := append(w.buffer(), "HTTP/1."...)
 	b = append(b, '0'+byte(w.req.ProtoMinor), ' ')
 	b = strconv.AppendInt(b, int64(w.status), 10)
 	b = append(b, ' ')
@@ -160,8 +183,21 @@ func (w *response) writeHead(n int, final bool) {
 	w.sent = true
 }
 
+func hasTrailers(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendFields writes the fields of a head; trailers are kept for the end.
 func appendFields(b []byte, h http.Header) []byte {
 	for name, values := range h {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			continue
+		}
 		for _, v := range values {
 			b = append(append(b, name...), ": "...)
 			for i := 0; i < len(v); i++ { // a handler's own value must not end the line
@@ -197,20 +233,15 @@ func (w *response) Write(p []byte) (int, error) {
 		return 0, http.ErrContentLength
 	}
 	w.written += int64(len(p))
-	if w.out == nil {
-		w.out = outs.Get().(*[]byte)
-		*w.out = (*w.out)[:0]
-	}
 	if !w.sent {
 		// The head waits for the first flush, so that a short answer can say
-		// its length: until then out holds the body alone.
-		if w.length < 0 && len(*w.out)+len(p) <= outSize {
-			*w.out = append(*w.out, p...)
+		// its length, and whether the connection goes on: until then out holds
+		// the body alone.
+		if held := w.buffer(); len(held)+len(p) <= outSize {
+			*w.out = append(held, p...)
 			return len(p), nil
 		}
-		early := slices.Clone(*w.out)
-		w.writeHead(0, false)
-		w.piece(early)
+		w.begin(false)
 	}
 	w.piece(p)
 	return len(p), w.failed
@@ -221,7 +252,7 @@ func (w *response) piece(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	b := *w.out
+	b := w.buffer()
 	if w.chunked {
 		b = append(strconv.AppendInt(b, int64(len(p)), 16), "\r\n"...)
 	}
@@ -276,13 +307,7 @@ func (w *response) FlushError() error {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.sent {
-		if w.out == nil {
-			w.out = outs.Get().(*[]byte)
-			*w.out = (*w.out)[:0]
-		}
-		early := slices.Clone(*w.out)
-		w.writeHead(0, false)
-		w.piece(early)
+		w.begin(false)
 	}
 	w.push()
 	return w.failed
@@ -298,20 +323,13 @@ func (w *response) finish() bool {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.ctx.stopWatch()
-	if w.out == nil {
-		w.out = outs.Get().(*[]byte)
-		*w.out = (*w.out)[:0]
-	}
 	w.skipBody()
 	if !w.sent {
-		if !w.bodyRead() {
-			w.close = true
-		}
-		early := slices.Clone(*w.out)
-		w.writeHead(len(early), true)
-		*w.out = append(*w.out, early...)
-	} else if w.chunked {
-		*w.out = append(*w.out, "0\r\n"...)
+		w.close = w.close || !w.bodyRead()
+		w.begin(true)
+	}
+	if w.chunked {
+		*w.out = append(w.buffer(), "0\r\n"...)
 		trailer := http.Header{}
 		for key, values := range w.header {
 			if name, ok := strings.CutPrefix(key, http.TrailerPrefix); ok {
@@ -331,8 +349,8 @@ func (w *response) abort() {
 	if w.sent {
 		w.push() // what is there arrives; its end does not
 	}
-	if t, ok := w.c.Conn.Conn.(*net.TCPConn); ok && w.sent && !w.chunked && w.length < 0 {
-		_ = t.SetLinger(0) // only a reset tells a cut from an end here
+	if w.sent && !w.chunked && w.length < 0 && !w.bodyless() {
+		w.c.reset()
 	}
 	w.release()
 }
@@ -405,130 +423,4 @@ func now() string {
 		clock.Unlock()
 	}
 	return *clock.text.Load()
-}
-
-// requestContext is done when the caller has gone. It begins to watch for
-// that when someone first asks, since most answers come before anyone would.
-type requestContext struct {
-	context.Context
-	w *response
-
-	mu     sync.Mutex
-	inner  context.Context
-	cancel context.CancelFunc
-	body   bool          // the body is off the connection
-	watch  chan struct{} // closed when the watcher has ended
-	ended  bool
-}
-
-func (x *requestContext) open() context.Context {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.inner == nil {
-		x.inner, x.cancel = context.WithCancel(x.Context)
-		if x.ended {
-			x.cancel()
-		} else {
-			x.start()
-		}
-	}
-	return x.inner
-}
-
-func (x *requestContext) Done() <-chan struct{} { return x.open().Done() }
-
-func (x *requestContext) Err() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.inner == nil {
-		return nil
-	}
-	return x.inner.Err()
-}
-
-func (x *requestContext) Value(key any) any {
-	x.mu.Lock()
-	inner := x.inner
-	x.mu.Unlock()
-	if inner != nil {
-		return inner.Value(key)
-	}
-	return x.Context.Value(key)
-}
-
-// start begins watching, once there is no body left to be read. The caller
-// holds mu.
-func (x *requestContext) start() {
-	if x.watch != nil || !x.body || x.ended || x.inner == nil {
-		return
-	}
-	x.watch = make(chan struct{})
-	go x.watcher(x.watch, x.cancel)
-}
-
-func (x *requestContext) bodyDone() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.body = true
-	x.start()
-}
-
-// watcher reads ahead, as far as the buffer goes, to see the connection end.
-func (x *requestContext) watcher(ended chan struct{}, cancel context.CancelFunc) {
-	defer close(ended)
-	c := x.w.c
-	for {
-		err := c.fill(bufferSize)
-		switch {
-		case err == nil:
-			continue
-		case err == errFull: // requests are waiting, so there is a caller
-			return
-		case err == io.EOF:
-			// The caller may have ended only its own direction. A unix socket
-			// tells; TCP does not, so there the answer gets a moment more.
-			if _, unix := c.Conn.Conn.(*net.UnixConn); !unix {
-				c.SetReadDeadline(time.Now().Add(halfOpenTime))
-			}
-			c.waitGone()
-		}
-		if !x.stopped() {
-			cancel()
-		}
-		return
-	}
-}
-
-// halfOpenTime is how long a caller who has sent the end of a TCP connection
-// still gets an answer.
-const halfOpenTime = 2 * time.Second
-
-func (x *requestContext) stopped() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.ended
-}
-
-// stopWatch gives the connection's reading side back.
-func (x *requestContext) stopWatch() {
-	x.mu.Lock()
-	watch := x.watch
-	x.ended = true
-	x.mu.Unlock()
-	if watch == nil {
-		return
-	}
-	x.w.c.SetReadDeadline(longAgo)
-	<-watch
-	x.w.c.SetReadDeadline(time.Time{})
-}
-
-// end cancels what still waits.
-func (x *requestContext) end() {
-	x.stopWatch()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.cancel != nil {
-		x.cancel()
-	}
 }

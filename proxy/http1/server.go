@@ -41,6 +41,7 @@ type Server struct {
 	// nil means plain text.
 	Refuse func(status int, reason string) http.Handler
 
+	headTime  time.Duration // 0 means the constant
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*serverConn]struct{}
@@ -53,13 +54,17 @@ var ErrClosed = http.ErrServerClosed
 // Serve accepts connections until the listener fails or the server is shut
 // down.
 func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
 	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		return ErrClosed
+	}
 	if s.listeners == nil {
 		s.listeners, s.conns = map[net.Listener]struct{}{}, map[*serverConn]struct{}{}
 	}
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
-	defer l.Close()
 	pause := time.Duration(0)
 	for {
 		c, err := l.Accept()
@@ -80,7 +85,8 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Shutdown closes the listeners and the connections between two requests, and
-// waits until the others have answered theirs.
+// waits until all handlers have returned, also those that have taken their
+// connections over.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -108,7 +114,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close cuts what is left; hijacked connections are their takers' own.
+// Close cuts every connection whose handler has not returned.
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.mu.Lock()
@@ -119,6 +125,13 @@ func (s *Server) Close() {
 	for c := range s.conns {
 		c.Close()
 	}
+}
+
+func (s *Server) timeForHead() time.Duration {
+	if s.headTime > 0 {
+		return s.headTime
+	}
+	return headTime
 }
 
 func (s *Server) log(err error) {
@@ -180,7 +193,7 @@ func (c *serverConn) one() bool {
 	c.SetReadDeadline(time.Now().Add(idleTime))
 	head, err := c.readHead(func(have int) {
 		if have > 0 && c.idle.CompareAndSwap(true, false) {
-			c.SetReadDeadline(time.Now().Add(headTime))
+			c.SetReadDeadline(time.Now().Add(c.server.timeForHead()))
 		}
 	})
 	c.idle.Store(false)
@@ -210,15 +223,15 @@ func (c *serverConn) one() bool {
 		return false
 	}
 	if c.hijacked {
+		w.release()
 		return false
 	}
 	whole := w.finish()
-	again := whole && !w.close && !c.server.draining.Load()
-	if whole && !w.bodyRead() {
-		again = false
+	again := whole && !w.close && !c.server.draining.Load() && w.bodyRead()
+	w.release()
+	if whole && !again && (!w.bodyRead() || len(c.have()) > 0 || r.Header["Upgrade"] != nil) {
 		c.linger()
 	}
-	w.release()
 	c.idle.Store(again)
 	return again
 }
@@ -233,9 +246,11 @@ func (c *serverConn) handle(handler http.Handler, w *response, r *http.Request) 
 		if err := recover(); err != nil && err != http.ErrAbortHandler {
 			c.server.log(fmt.Errorf("serving %s: panic: %v\n%s", c.remote, err, debug.Stack()))
 		}
-		if !c.hijacked {
-			w.abort()
+		if c.hijacked {
+			w.release()
+			return
 		}
+		w.abort()
 	}()
 	handler.ServeHTTP(w, r.WithContext(&w.ctx))
 	return true
@@ -257,7 +272,7 @@ func (c *serverConn) refuse(err error) {
 	switch {
 	case errors.As(err, &b):
 	case errors.Is(err, os.ErrDeadlineExceeded) && len(c.have()) > 0:
-		b = &BadHead{http.StatusRequestTimeout, fmt.Sprintf("the head took over %s: send it at once", headTime)}
+		b = &BadHead{http.StatusRequestTimeout, fmt.Sprintf("the head took over %s: send it at once", c.server.timeForHead())}
 	default:
 		return
 	}

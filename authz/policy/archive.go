@@ -1,0 +1,242 @@
+package policy
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"moorgate/router"
+)
+
+const (
+	// maxJudged bounds a file of an archive that is judged, in bytes; it is
+	// held whole.
+	maxJudged = 4 << 20
+	// maxLinks bounds the symbolic links of an archive, whose names are held.
+	maxLinks = 100_000
+	// step is how much of a file goes through at a time.
+	step = 64 << 10
+	// maxWindow bounds what decompressing may hold.
+	maxWindow = 8 << 20
+)
+
+// archive reads a tar, compressed or not, and gives it written anew: one
+// archive, canonical headers, nothing behind its end. So what was judged is
+// what the Engine reads, and the end, without which the Engine takes nothing,
+// is given only when all of it was judged.
+type archive struct {
+	raw   io.Reader
+	in    *tar.Reader
+	out   *tar.Writer
+	ready bytes.Buffer // written anew and not yet read
+	open  bool         // within a file
+	links map[string]bool
+	seen  map[string]bool
+	err   error
+
+	// header judges each entry's header; nil lets all pass.
+	header func(*tar.Header) error
+	// judged says whether a file is one that content has to see.
+	judged func(name string) bool
+	// content judges a file; its error ends the archive.
+	content func(name string, data []byte) error
+	// end judges the whole.
+	end func() error
+	// folders says that the archive is a build context, in which all of the
+	// Engine's own file types but devices may be.
+	buf []byte
+}
+
+func refused(format string, args ...interface{}) error {
+	return &router.Error{Status: http.StatusForbidden, Message: "moorgate: " + fmt.Sprintf(format, args...)}
+}
+
+func malformed(format string, args ...interface{}) error {
+	return &router.Error{Status: http.StatusBadRequest, Message: "archive: " + fmt.Sprintf(format, args...)}
+}
+
+// Read gives the archive as it was judged so far.
+func (a *archive) Read(p []byte) (int, error) {
+	for a.ready.Len() == 0 {
+		if a.err != nil {
+			return 0, a.err
+		}
+		a.err = a.advance()
+	}
+	return a.ready.Read(p)
+}
+
+// advance brings one more piece through; io.EOF at the end.
+func (a *archive) advance() error {
+	if a.in == nil {
+		plain, err := decompress(a.raw)
+		if err != nil {
+			return err
+		}
+		a.in, a.out = tar.NewReader(plain), tar.NewWriter(&a.ready)
+		a.links, a.seen, a.buf = map[string]bool{}, map[string]bool{}, make([]byte, step)
+	}
+	if !a.open {
+		return a.next()
+	}
+	n, err := a.in.Read(a.buf)
+	if n > 0 {
+		if _, werr := a.out.Write(a.buf[:n]); werr != nil {
+			return malformed("writing it anew: %v", werr)
+		}
+	}
+	switch {
+	case err == io.EOF:
+		a.open = false
+	case err != nil:
+		return broken(err)
+	}
+	return nil
+}
+
+// broken is an archive that could not be read on. A caller who left is no
+// malformed archive.
+func broken(err error) error {
+	if err == io.ErrUnexpectedEOF || strings.Contains(err.Error(), "archive/tar") {
+		return malformed("%v: send a whole tar archive", err)
+	}
+	return err
+}
+
+func (a *archive) next() error {
+	h, err := a.in.Next()
+	if err == io.EOF {
+		if err := a.end(); err != nil {
+			return err
+		}
+		if err := a.out.Close(); err != nil {
+			return malformed("writing its end anew: %v", err)
+		}
+		return io.EOF
+	}
+	if err != nil {
+		return broken(err)
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil // would change how every later header reads
+	}
+	name, err := a.place(h)
+	if err != nil {
+		return err
+	}
+	if a.header != nil {
+		if err := a.header(h); err != nil {
+			return err
+		}
+	}
+	if a.judged(name) {
+		return a.whole(h, name)
+	}
+	if err := a.out.WriteHeader(h); err != nil {
+		return malformed("%.128q: %v", h.Name, err)
+	}
+	a.open = h.Typeflag == tar.TypeReg
+	return nil
+}
+
+// place checks where an entry goes and makes its header canonical. Nothing may
+// be written through a link: that would be another file than the one judged.
+func (a *archive) place(h *tar.Header) (string, error) {
+	name := path.Clean(h.Name)
+	if path.IsAbs(name) {
+		name = path.Clean("." + name)
+	}
+	if name == ".." || strings.HasPrefix(name, "../") || strings.Contains("/"+h.Name+"/", "/../") || strings.ContainsRune(h.Name, 0) {
+		return "", malformed("%.128q leads out of it: write names below its root", h.Name)
+	}
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if a.links[dir] {
+			return "", malformed("%.128q lies behind the link %.128q: send files at their own place", h.Name, dir)
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old archives have them
+		h.Typeflag = tar.TypeReg
+	case tar.TypeDir, tar.TypeLink, tar.TypeFifo:
+		delete(a.links, name)
+	case tar.TypeSymlink:
+		if len(a.links) >= maxLinks {
+			return "", malformed("more than %d symbolic links: send fewer", maxLinks)
+		}
+		a.links[name] = true
+	default:
+		return "", malformed("%.128q is a device or of an unknown type: leave it out", h.Name)
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			delete(h.PAXRecords, key)
+		}
+	}
+	h.Format = tar.FormatPAX
+	return name, nil
+}
+
+// whole reads a judged file, asks about it and writes it.
+func (a *archive) whole(h *tar.Header, name string) error {
+	switch {
+	case h.Typeflag == tar.TypeDir:
+		return malformed("%.128q is a folder: send a file", name)
+	case h.Typeflag != tar.TypeReg:
+		return malformed("%.128q is a link: send a plain file", name)
+	case a.seen[name]:
+		return malformed("%.128q is there twice: send it once", name)
+	case h.Size > maxJudged:
+		return malformed("%.128q is over %d bytes: send a smaller one", name, maxJudged)
+	}
+	a.seen[name] = true
+	data, err := io.ReadAll(io.LimitReader(a.in, maxJudged+1))
+	if err != nil {
+		return broken(err)
+	}
+	if err := a.content(name, data); err != nil {
+		return err
+	}
+	h.Size = int64(len(data))
+	if err := a.out.WriteHeader(h); err != nil {
+		return malformed("%.128q: %v", h.Name, err)
+	}
+	_, err = a.out.Write(data)
+	return err
+}
+
+// decompress tells the compression as the Engine does, by the first bytes.
+func decompress(raw io.Reader) (io.Reader, error) {
+	r := bufio.NewReaderSize(raw, step)
+	head, err := r.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\x1f\x8b\x08")):
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, malformed("gzip: %v", err)
+		}
+		return z, nil
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return bzip2.NewReader(r), nil
+	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, malformed("zstd: %v", err)
+		}
+		return z, nil
+	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+		return nil, malformed("xz is not read here: send it plain, or compressed by gzip or zstd")
+	}
+	return r, nil
+}

@@ -1,0 +1,201 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"moorgate/router"
+)
+
+// pattern is a rule's image pattern, taken apart.
+type pattern struct {
+	text   string
+	parts  []string // of the name: domain and path components
+	tag    string   // "" where the pattern has no tag part
+	digest string
+}
+
+// parsePattern reads a pattern. The error says how to write it.
+func parsePattern(text string) (pattern, error) {
+	p := pattern{text: text}
+	name := text
+	if before, digest, ok := strings.Cut(name, "@"); ok && strings.Contains(digest, ":") {
+		name, p.digest = before, digest
+	}
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') && i >= 0 {
+		name, p.tag = name[:i], name[i+1:]
+		if p.tag == "" {
+			return p, fmt.Errorf("%q ends in a colon: write a tag behind it, or leave it out", text)
+		}
+	}
+	p.parts = strings.Split(name, "/")
+	for _, part := range p.parts {
+		if part == "" {
+			return p, fmt.Errorf("%q has an empty component: write it like docker.io/library/*", text)
+		}
+		if strings.Contains(part, "**") && part != "**" {
+			return p, fmt.Errorf("%q: ** stands for whole components: write /**/", text)
+		}
+	}
+	return p, p.canonical()
+}
+
+// canonical refuses patterns that no canonical name can match.
+func (p *pattern) canonical() error {
+	domain := p.parts[0]
+	if strings.ContainsAny(domain, "*$") {
+		return nil
+	}
+	if len(p.parts) == 1 || !strings.ContainsAny(domain, ".:") && domain != "localhost" || domain == "index.docker.io" {
+		rest := p.text
+		if domain == "index.docker.io" {
+			rest = strings.TrimPrefix(rest, "index.docker.io/")
+		}
+		if !strings.Contains(rest, "/") {
+			rest = "library/" + rest
+		}
+		return fmt.Errorf("%q is not canonical and would match nothing: write %q", p.text, "docker.io/"+rest)
+	}
+	if domain == "docker.io" && len(p.parts) == 2 && p.parts[1] != "**" {
+		return fmt.Errorf("%q is not canonical and would match nothing: write %q", p.text, "docker.io/library/"+strings.TrimPrefix(p.text, "docker.io/"))
+	}
+	for _, part := range p.parts {
+		if strings.ToLower(part) != part && !strings.Contains(part, "${") {
+			return fmt.Errorf("%q has capitals and would match nothing: write %q", p.text, strings.ToLower(p.text))
+		}
+	}
+	return nil
+}
+
+// reference is a canonical image name, taken apart.
+type reference struct {
+	text   string
+	parts  []string
+	tag    string
+	digest string
+}
+
+func parseReference(canonical string) reference {
+	r := reference{text: canonical}
+	name, digest, _ := strings.Cut(canonical, "@")
+	r.digest = digest
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name, r.tag = name[:i], name[i+1:]
+	}
+	r.parts = strings.Split(name, "/")
+	return r
+}
+
+// repository says whether the reference means all tags of a repository.
+func (r reference) repository() bool { return r.tag == "" && r.digest == "" }
+
+// match says whether the pattern takes in the whole of what the reference
+// means, and touches whether it takes in any of it: the two differ for a
+// repository, which means all its tags.
+func (p *pattern) match(r reference, user string) (match, touches bool) {
+	if !matchParts(p.parts, r.parts, user) {
+		return false, false
+	}
+	switch {
+	case p.tag == "" && p.digest == "":
+		return true, true
+	case r.repository():
+		return p.digest == "" && p.tag == "*", true
+	case p.digest != "":
+		ok := glob(p.digest, r.digest)
+		return ok, ok
+	}
+	ok := r.tag != "" && r.digest == "" && glob(strings.ReplaceAll(p.tag, "${user}", user), r.tag)
+	return ok, ok
+}
+
+func matchParts(pattern, parts []string, user string) bool {
+	if len(pattern) == 0 {
+		return len(parts) == 0
+	}
+	if len(parts) == 0 {
+		return false
+	}
+	if pattern[0] == "**" {
+		for n := 1; n <= len(parts); n++ {
+			if matchParts(pattern[1:], parts[n:], user) {
+				return true
+			}
+		}
+		return false
+	}
+	return glob(strings.ReplaceAll(pattern[0], "${user}", user), parts[0]) && matchParts(pattern[1:], parts[1:], user)
+}
+
+// glob matches a text that holds no slash; * is any part of it.
+func glob(pattern, s string) bool {
+	before, after, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, before) {
+		return false
+	}
+	for s = s[len(before):]; ; s = s[1:] {
+		if glob(after, s) {
+			return true
+		}
+		if s == "" {
+			return false
+		}
+	}
+}
+
+// imageRule is an ImageRule made ready.
+type imageRule struct {
+	index   int // in the role's list
+	allow   bool
+	pattern pattern
+	message string
+	when    *condition // nil: always
+}
+
+// verdict is what the image policy says of one name.
+type verdict struct {
+	allow bool
+	index int // of the rule that decided, -1: none matched
+	why   string
+}
+
+// judgeImage finds the first rule that matches a canonical name. For a whole
+// repository an allowing rule must take in all tags, and a denying one decides
+// if it takes in any.
+func (r *role) judgeImage(in *input, canonical string) (verdict, error) {
+	if r.images.any {
+		return verdict{allow: true, index: -1}, nil
+	}
+	ref := parseReference(canonical)
+	for i, rule := range r.images.rules {
+		match, touches := rule.pattern.match(ref, in.who.User)
+		if !match && (rule.allow || !touches) {
+			continue
+		}
+		if rule.when != nil {
+			holds, err := rule.when.eval(in)
+			if err != nil {
+				return verdict{index: i}, fmt.Errorf("images[%d].when: %w", i, err)
+			}
+			if !holds {
+				continue
+			}
+		}
+		return verdict{rule.allow, i, rule.message}, nil
+	}
+	why := "no rule allows this image: ask for one"
+	if ref.repository() {
+		why = "all tags are asked for and no rule allows them all: name one"
+	}
+	return verdict{index: -1, why: why}, nil
+}
+
+// canonicalName is the name that rules are asked about; false for what is an
+// id or no name at all, which must be looked up.
+func canonicalName(name string) (string, bool) {
+	canonical, err := router.Canonical(name)
+	return canonical, err == nil
+}

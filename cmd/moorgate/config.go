@@ -1,0 +1,390 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"moorgate/authz/audit"
+	"moorgate/authz/identity"
+	"moorgate/authz/plugin"
+	"moorgate/authz/policy"
+	"moorgate/proxy"
+)
+
+// Config is the configuration file: one section for each package.
+type Config struct {
+	// Listen says where callers come in, and how each place knows them.
+	Listen []Listen `yaml:"listen"`
+	// Engines by name. The first is the default; the others are reached with
+	// /engines/NAME in DOCKER_HOST.
+	Engines map[string]proxy.EngineConfig `yaml:"engines"`
+
+	identity.Config `yaml:",inline"`
+
+	// Roles say what those who have them may do.
+	Roles map[string]policy.Role `yaml:"roles"`
+	// Authorization lists what is asked after the roles, in this order: all
+	// must allow.
+	Authorization []plugin.Config `yaml:"authorization"`
+	// DryRun denies nothing and records what would be denied.
+	DryRun bool `yaml:"dry_run"`
+	// Audit is the record of every request.
+	Audit audit.Config `yaml:"audit"`
+	// Log is moorgate's own log, on standard error.
+	Log Log `yaml:"log"`
+	// Drain is how long hijacked streams may go on after SIGTERM, 10s if left
+	// out.
+	Drain *time.Duration `yaml:"drain"`
+
+	order    []string // the engines' names as the file has them
+	sum      string   // SHA-256 of the file, in hex
+	personal bool
+}
+
+// Listen is one place where callers come in.
+type Listen struct {
+	proxy.ListenConfig `yaml:",inline"`
+	// Serve lists what is served: api, terminal, admin; [api] if left out.
+	Serve []string `yaml:"serve"`
+	// Identify lists the evidence of who calls, in the order it is asked for:
+	// peer, certificate, token, password, header, oidc.
+	Identify []string `yaml:"identify"`
+	// PublicURL is what browsers call this listener.
+	PublicURL string `yaml:"public_url"`
+}
+
+func (l Listen) serves(what string) bool {
+	return slices.Contains(l.Serve, what) || len(l.Serve) == 0 && what == "api"
+}
+
+// Log says how moorgate logs.
+type Log struct {
+	// Level is debug, info, warn or error; info if left out.
+	Level string `yaml:"level"`
+	// Format is json or console; json if left out.
+	Format string `yaml:"format"`
+}
+
+func (l Log) open() (*zap.Logger, error) {
+	c := zap.NewProductionConfig()
+	c.Sampling = nil
+	c.EncoderConfig.TimeKey, c.EncoderConfig.EncodeTime = "time", zapcore.RFC3339TimeEncoder
+	c.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
+	c.DisableCaller, c.DisableStacktrace = true, true
+	if l.Format == "console" {
+		c.Encoding = "console"
+		c.EncoderConfig.EncodeLevel = zapcore.CapitalLevelEncoder
+	}
+	if l.Level != "" {
+		level, err := zapcore.ParseLevel(l.Level)
+		if err != nil {
+			return nil, err
+		}
+		c.Level = zap.NewAtomicLevelAt(level)
+	}
+	return c.Build()
+}
+
+const defaultDrain = 10 * time.Second
+
+func (c *Config) drain() time.Duration {
+	if c.Drain == nil {
+		return defaultDrain
+	}
+	return *c.Drain
+}
+
+// loadConfig reads, checks and completes a file. Its error names every fault
+// with its line and column.
+func loadConfig(file string) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var c Config
+	doc, err := readYAML(file, text, &c)
+	if err != nil {
+		return nil, err
+	}
+	c.order = doc.keys("engines")
+	c.sum = fmt.Sprintf("%x", sha256.Sum256(text))
+	c.resolve(filepath.Dir(file))
+	c.check(doc)
+	if err := doc.err(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// resolve makes the file names in the configuration relative to its folder.
+func (c *Config) resolve(dir string) {
+	fix := func(names ...*string) {
+		for _, n := range names {
+			if *n != "" && *n != "-" && !filepath.IsAbs(*n) {
+				*n = filepath.Join(dir, *n)
+			}
+		}
+	}
+	for i := range c.Listen {
+		if t := c.Listen[i].TLS; t != nil {
+			fix(&t.Cert, &t.Key, &t.ClientCA)
+		}
+	}
+	for _, e := range c.Engines {
+		if t := e.TLS; t != nil {
+			fix(&t.Cert, &t.Key, &t.CA)
+		}
+	}
+	for _, p := range c.Authorization {
+		if t := p.TLS; t != nil {
+			fix(&t.Cert, &t.Key, &t.CA)
+		}
+	}
+	fix(&c.Audit.File)
+	secret := func(s *string) {
+		if name, ok := strings.CutPrefix(*s, "file:"); ok {
+			fix(&name)
+			*s = "file:" + name
+		}
+	}
+	for name, u := range c.Users {
+		for i := range u.Tokens {
+			secret(&u.Tokens[i])
+		}
+		secret(&u.Password)
+		c.Users[name] = u
+	}
+	if c.OIDC != nil {
+		secret(&c.OIDC.ClientSecret)
+	}
+}
+
+var servable = []string{"api", "terminal", "admin"}
+
+// check notes what is wrong in doc.
+func (c *Config) check(doc *document) {
+	if len(c.Listen) == 0 {
+		doc.fault([]string{"listen"}, "nobody could come in: write at least one listener")
+	}
+	for i, l := range c.Listen {
+		fault := func(message string, path ...string) {
+			doc.fault(append([]string{"listen", strconv.Itoa(i)}, path...), message)
+		}
+		l.check(fault)
+		network, _, _ := strings.Cut(l.Address, "://")
+		for j, s := range l.Identify {
+			if message := c.Lacks(s, network); message != "" {
+				fault(message, "identify", strconv.Itoa(j))
+			}
+		}
+		if first := slices.IndexFunc(c.Listen, func(o Listen) bool { return o.Address == l.Address }); first < i {
+			fault(fmt.Sprintf("%s is listen.%d's already: give each listener its own", l.Address, first), "address")
+		}
+	}
+	if len(c.Engines) == 0 {
+		doc.fault([]string{"engines"}, "there is no Engine: write local: { address: unix:///var/run/docker.sock }")
+	}
+	for name, e := range c.Engines {
+		if strings.ContainsAny(name, "/?#%") || name == "" {
+			doc.fault([]string{"engines", name}, "the name stands in paths: use letters, digits and -")
+		}
+		at := []string{"engines", name}
+		if _, err := proxy.NewEngine(name, proxy.EngineConfig{Address: e.Address}); err != nil {
+			doc.fault(append(at, "address"), err.Error())
+		} else if slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Address == e.Address }) {
+			doc.fault(append(at, "address"), "is where moorgate itself listens: write the Engine's own")
+		} else if t := e.TLS; t != nil && (t.Cert == "") != (t.Key == "") {
+			doc.fault(append(at, "tls"), "cert and key go together: write both, or neither")
+		} else if _, err := proxy.NewEngine(name, e); err != nil {
+			doc.fault(append(at, "tls"), err.Error())
+		}
+	}
+	c.checkUsers(doc)
+	c.checkRoles(doc)
+	c.checkPlugins(doc)
+	for _, err := range flatten(c.Audit.Validate()) {
+		doc.fault([]string{"audit"}, err.Error())
+	}
+	if c.Audit.File == "" && c.Audit != (audit.Config{}) {
+		doc.fault([]string{"audit", "file"}, "is missing: name a file, or - for standard error")
+	}
+	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil && c.Log.Level != "" {
+		doc.fault([]string{"log", "level"}, "write debug, info, warn or error")
+	}
+	if !slices.Contains([]string{"", "json", "console"}, c.Log.Format) {
+		doc.fault([]string{"log", "format"}, "write json or console")
+	}
+	if c.Drain != nil && *c.Drain < 0 {
+		doc.fault([]string{"drain"}, "is negative: write a duration like 10s")
+	}
+}
+
+// noteFaults notes the faults that a package found in its part.
+func noteFaults(doc *document, section string, err error) {
+	for _, e := range flatten(err) {
+		var f *identity.Fault
+		if errors.As(e, &f) {
+			doc.fault(f.Path, f.Message)
+		} else {
+			doc.fault([]string{section}, e.Error())
+		}
+	}
+}
+
+func (c *Config) checkRoles(doc *document) {
+	_, err := policy.New(c.Roles, policy.Options{})
+	noteFaults(doc, "roles", err)
+	for name, r := range c.Roles {
+		for i, engine := range r.Engines {
+			if _, ok := c.Engines[engine]; !ok {
+				doc.fault([]string{"roles", name, "engines", strconv.Itoa(i)}, fmt.Sprintf("no engine is called %q: write one of engines:", engine))
+			}
+		}
+	}
+}
+
+func (c *Config) checkPlugins(doc *document) {
+	for i, p := range c.Authorization {
+		at := []string{"authorization", strconv.Itoa(i)}
+		for _, err := range flatten(p.Validate()) {
+			doc.fault(at, err.Error())
+		}
+		if slices.ContainsFunc(c.Authorization[:i], func(o plugin.Config) bool { return o.Plugin == p.Plugin }) {
+			doc.fault(append(at, "plugin"), fmt.Sprintf("%s is listed twice: leave one out", p.Plugin))
+		}
+	}
+}
+
+func (c *Config) checkUsers(doc *document) {
+	_, err := identity.New(c.Config, nil)
+	noteFaults(doc, "users", err)
+	roles := func(names []string, path ...string) {
+		for i, role := range names {
+			if _, ok := c.Roles[role]; !ok {
+				doc.fault(append(path, "roles", strconv.Itoa(i)), fmt.Sprintf("no role is called %q: write one of roles:, or add it there", role))
+			}
+		}
+	}
+	for name, u := range c.Users {
+		roles(u.Roles, "users", name)
+	}
+	for name, g := range c.Groups {
+		roles(g.Roles, "groups", name)
+	}
+}
+
+// flatten gives the errors that errors.Join put together.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+func (l Listen) check(fault func(message string, path ...string)) {
+	scheme, rest, _ := strings.Cut(l.Address, "://")
+	switch scheme {
+	case "unix":
+		if !strings.HasPrefix(rest, "/") {
+			fault(fmt.Sprintf("%q is no address: write unix:///path", l.Address), "address")
+		}
+	case "tcp":
+		l.checkTCP(fault)
+	case "fd":
+	default:
+		fault(fmt.Sprintf("%q is no address: write unix:///path, tcp://host:port or fd://", l.Address), "address")
+	}
+	if _, err := proxy.ParseMode(l.Mode); err != nil {
+		fault(err.Error(), "mode")
+	}
+	l.checkTLS(scheme, fault)
+	if scheme != "unix" && (l.Mode != "" || l.Group != "") {
+		fault("mode and group are for unix sockets: leave them out")
+	}
+	for i, s := range l.Serve {
+		if !slices.Contains(servable, s) {
+			fault(fmt.Sprintf("%q is not served: write one of %s", s, strings.Join(servable, ", ")), "serve", strconv.Itoa(i))
+		}
+	}
+	if (l.serves("api") || l.serves("terminal")) && len(l.Identify) == 0 {
+		fault("anyone could come in: write identify: with one or more of "+strings.Join(identity.SourceNames, ", "), "identify")
+	}
+	for i, s := range l.Identify {
+		at := []string{"identify", strconv.Itoa(i)}
+		switch {
+		case !slices.Contains(identity.SourceNames, s):
+			fault(fmt.Sprintf("%q is no evidence: write one of %s", s, strings.Join(identity.SourceNames, ", ")), at...)
+		case slices.Contains(l.Identify[:i], s):
+			fault(s+" is listed twice: leave one out", at...)
+		case s == "peer" && scheme == "tcp":
+			fault("peer credentials are for unix sockets: write certificate or token", at...)
+		case s == "certificate" && (l.TLS == nil || l.TLS.ClientCA == ""):
+			fault("certificates need tls: with client_ca:", at...)
+		}
+	}
+	if u, err := url.Parse(l.PublicURL); l.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		fault("write it like https://box.example.org", "public_url")
+	}
+}
+
+func (l Listen) checkTCP(fault func(message string, path ...string)) {
+	u, err := url.Parse(l.Address)
+	if err != nil || u.Port() == "" || u.Path != "" {
+		fault(fmt.Sprintf("%q is no address: write tcp://host:port", l.Address), "address")
+		return
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) && l.TLS == nil {
+		fault("anyone on the network could listen in: add tls: { cert: ..., key: ... }, or listen on 127.0.0.1", "address")
+	}
+}
+
+func (l Listen) checkTLS(scheme string, fault func(message string, path ...string)) {
+	if l.TLS == nil {
+		return
+	}
+	if scheme == "unix" {
+		fault("is for tcp: leave it out, what passes a unix socket stays on this machine", "tls")
+		return
+	}
+	files := map[string]string{"cert": l.TLS.Cert, "key": l.TLS.Key}
+	if l.TLS.ClientCA != "" {
+		files["client_ca"] = l.TLS.ClientCA
+	}
+	readable := 0
+	for name, file := range files {
+		pem, err := os.ReadFile(file)
+		switch {
+		case file == "":
+			fault("is missing: write the name of a PEM file", "tls", name)
+		case err != nil:
+			fault(err.Error()+": write the name of a PEM file", "tls", name)
+		case name == "client_ca" && !x509.NewCertPool().AppendCertsFromPEM(pem):
+			fault(file+" holds no PEM certificate", "tls", name)
+		default:
+			readable++
+		}
+	}
+	if readable == len(files) {
+		if _, err := tls.LoadX509KeyPair(l.TLS.Cert, l.TLS.Key); err != nil {
+			fault("cert and key: "+err.Error(), "tls")
+		}
+	}
+}

@@ -1,0 +1,359 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
+
+	"moorgate/authz"
+	"moorgate/authz/audit"
+	"moorgate/authz/identity"
+	"moorgate/authz/plugin"
+	"moorgate/authz/policy"
+	"moorgate/proxy"
+	"moorgate/proxy/http1"
+	"moorgate/router"
+)
+
+// serve runs moorgate until a signal ends it.
+func serve(ctx context.Context, file string, out io.Writer) error {
+	c := &Config{}
+	var err error
+	if file == "" {
+		c, err = personal()
+	} else {
+		c, err = loadConfig(file)
+	}
+	if err != nil {
+		return err
+	}
+	log, err := c.Log.open()
+	if err != nil {
+		return err
+	}
+	defer log.Sync() //nolint:errcheck // standard error cannot be synced everywhere
+
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	g, err := open(c, log)
+	if err != nil {
+		return err
+	}
+	if c.personal {
+		greet(out, c, !g.noPage)
+	}
+	if file != "" {
+		watching, stopWatching := context.WithCancel(ctx)
+		defer stopWatching()
+		go g.watchConfig(watching, file)
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	select {
+	case s := <-signals:
+		log.Info("going down", zap.String("signal", s.String()), zap.Duration("drain", c.drain()))
+	case err := <-g.failed:
+		log.Error("going down", zap.Error(err))
+		defer func() { os.Exit(exitFailed) }()
+	case <-ctx.Done():
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	go func() {
+		<-signals
+		log.Warn("second signal: cutting what is left")
+		g.close()
+		os.Exit(exitFailed)
+	}()
+	g.drain(c.drain())
+	return nil
+}
+
+// gate is a running moorgate.
+type gate struct {
+	log       *zap.Logger
+	servers   []*http1.Server
+	forwarder *proxy.Forwarder
+	metrics   *audit.Metrics
+	audit     *audit.Log // nil without a file
+	failed    chan error
+	noPage    bool // personal mode's port is taken
+
+	graph atomic.Pointer[graph]
+}
+
+// graph is all that the configuration decides beside the open sockets; a
+// reload puts another in its place.
+type graph struct {
+	config   *Config
+	users    *identity.Directory
+	roles    *policy.Policy // nil in personal mode
+	chain    *authz.Chain
+	plugins  []*plugin.Plugin
+	engines  []*proxy.Engine
+	handlers map[string]http.Handler // by the listener's address
+	stop     context.CancelFunc      // ends the engines' health checks
+}
+
+// open builds everything and begins to serve.
+func open(c *Config, log *zap.Logger) (*gate, error) {
+	g := &gate{log: log, failed: make(chan error, len(c.Listen)), metrics: audit.NewMetrics()}
+	sinks := []audit.Sink{g.metrics}
+	if c.Audit.File != "" {
+		l, err := audit.NewLog(c.Audit, log)
+		if err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		g.audit = l
+		sinks = append(sinks, l)
+	}
+	g.forwarder = proxy.Forward(g.pick, g.review)
+	made, err := g.build(c)
+	if err != nil {
+		g.close()
+		return nil, err
+	}
+	g.swap(made)
+	for _, l := range c.Listen {
+		if err := g.listen(c, l, audit.Middleware(l.Address, sinks...)); err != nil {
+			g.close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// build makes a graph, in the order in which a request travels. Nothing is in
+// force before it is swapped in.
+func (g *gate) build(c *Config) (*graph, error) {
+	made := &graph{config: c, handlers: map[string]http.Handler{}}
+	var err error
+	if made.users, err = identity.New(c.Config, func(err error) { g.log.Warn("identity", zap.Error(err)) }); err != nil {
+		return nil, err
+	}
+	for _, name := range c.order {
+		e, err := proxy.NewEngine(name, c.Engines[name])
+		if err != nil {
+			return nil, err
+		}
+		made.engines = append(made.engines, e)
+	}
+	made.chain, made.roles, made.plugins, err = c.chain(judges{
+		engines: lookups{proxy.PickFrom(made.engines)}, plugins: true, observe: g.metrics.PluginSeconds,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := router.NewMux(router.Table(), made.chain.Middleware(g.forwarder))
+	mux.Found, mux.Fail = c.found, audit.Fail
+	for _, l := range c.Listen {
+		sources, err := made.users.Sources(l.Identify)
+		if err != nil {
+			return nil, err
+		}
+		made.handlers[l.Address] = g.dispatch(l, identity.Require(sources, refuse)(mux))
+	}
+	return made, nil
+}
+
+// swap puts a graph in force.
+func (g *gate) swap(made *graph) {
+	ctx, stop := context.WithCancel(context.Background())
+	made.stop = stop
+	for _, e := range made.engines {
+		go e.Watch(ctx, g.engineChanged)
+	}
+	g.metrics.Configured(made.config.sum)
+	if old := g.graph.Swap(made); old != nil {
+		old.close()
+	}
+}
+
+// close ends what only this graph used; answers that are under way go on.
+func (gr *graph) close() {
+	if gr.stop != nil {
+		gr.stop()
+	}
+	for _, e := range gr.engines {
+		e.Close()
+	}
+	for _, p := range gr.plugins {
+		p.Close()
+	}
+}
+
+func (g *gate) pick(name string) (*proxy.Engine, error) {
+	return proxy.PickFrom(g.graph.Load().engines)(name)
+}
+
+func (g *gate) review(ctx context.Context, call *router.Call, resp *http.Response) error {
+	return g.graph.Load().chain.Review(ctx, call, resp)
+}
+
+// refuse answers a caller whom nobody knows.
+func refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
+	audit.Fail(w, r, &router.Error{Status: status, Message: message})
+}
+
+// listen begins to serve one listener.
+func (g *gate) listen(c *Config, l Listen, record func(http.Handler) http.Handler) error {
+	listeners, err := proxy.Listen(l.ListenConfig)
+	if err != nil {
+		if c.personal && l.serves("terminal") {
+			g.log.Warn("the web page is not served", zap.Error(err))
+			g.noPage = true
+			return nil
+		}
+		return err
+	}
+	server := &http1.Server{
+		Handler: record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			g.graph.Load().handlers[l.Address].ServeHTTP(w, r)
+		})),
+		ConnContext: identity.ConnContext,
+		Log:         func(err error) { g.log.Warn("connection", zap.String("listener", l.Address), zap.Error(err)) },
+		Refuse: func(status int, reason string) http.Handler {
+			return record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				refuse(w, r, status, reason)
+			}))
+		},
+	}
+	g.servers = append(g.servers, server)
+	for _, nl := range listeners {
+		go func() {
+			if err := server.Serve(nl); !errors.Is(err, http1.ErrClosed) {
+				g.failed <- fmt.Errorf("serving %s: %w", l.Address, err)
+			}
+		}()
+	}
+	return nil
+}
+
+// dispatch sends each request of a listener to what it serves.
+func (g *gate) dispatch(l Listen, api http.Handler) http.Handler {
+	admin := map[string]http.Handler{
+		"/healthz": http.HandlerFunc(g.healthz),
+		"/readyz":  http.HandlerFunc(g.readyz),
+		"/metrics": g.metrics.Handler(),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := admin[r.URL.Path]; h != nil && l.serves("admin") {
+			audit.From(r.Context()).Action = adminActions[r.URL.Path]
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				refuse(w, r, http.StatusNotFound, "page not found")
+				return
+			}
+			h.ServeHTTP(w, r)
+			return
+		}
+		if l.serves("terminal") && r.URL.Path == "/" && r.Method == http.MethodGet {
+			placeholder(w)
+			return
+		}
+		if l.serves("api") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		refuse(w, r, http.StatusNotFound, "page not found")
+	})
+}
+
+var adminActions = map[string]string{"/healthz": "admin.health", "/readyz": "admin.health", "/metrics": "admin.metrics"}
+
+func (g *gate) healthz(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
+
+// readyz asks every Engine something that it can only answer while it works.
+func (g *gate) readyz(w http.ResponseWriter, r *http.Request) {
+	for _, e := range g.graph.Load().engines {
+		if err := e.Ready(r.Context()); err != nil {
+			audit.Fail(w, r, &router.Error{Status: http.StatusServiceUnavailable, Message: "moorgate: " + err.Error()})
+			return
+		}
+	}
+	_, _ = io.WriteString(w, "ready\n")
+}
+
+func placeholder(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>moorgate</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em}</style>
+<h1>moorgate</h1>
+<p>moorgate is running. Terminals in the browser are not part of this version; use the docker command with the
+<code>DOCKER_HOST</code> that <code>moorgate serve</code> printed.</p>
+</html>
+`)
+}
+
+func (g *gate) engineChanged(e *proxy.Engine, err error) {
+	g.metrics.EngineUp(e.Name, err == nil)
+	if err != nil {
+		g.log.Warn("engine is away", zap.String("engine", e.Name), zap.Error(err))
+		return
+	}
+	g.log.Info("engine is up", zap.String("engine", e.Name), zap.String("address", e.Address), zap.String("api", e.Newest()))
+}
+
+// drain takes no new requests, lets finite ones end and gives streams some
+// time, with a word to those who can read it.
+func (g *gate) drain(limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range g.servers {
+		all.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				s.Close()
+			}
+		})
+	}
+	all.Go(func() {
+		g.forwarder.Drain(ctx, fmt.Sprintf("moorgate: going down, this connection ends in %s", limit))
+	})
+	all.Wait()
+	g.settle()
+	g.close()
+}
+
+// settleTime is what handlers that were cut get to write their records.
+const settleTime = 2 * time.Second
+
+func (g *gate) settle() {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	for _, s := range g.servers {
+		_ = s.Shutdown(ctx) // cut already: only to wait
+	}
+}
+
+// close ends everything at once; records that wait are written.
+func (g *gate) close() {
+	for _, s := range g.servers {
+		s.Close()
+	}
+	if gr := g.graph.Load(); gr != nil {
+		gr.close()
+	}
+	if g.audit != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+		defer cancel()
+		if err := g.audit.Close(ctx); err != nil {
+			g.log.Warn("closing the audit log", zap.Error(err))
+		}
+	}
+}

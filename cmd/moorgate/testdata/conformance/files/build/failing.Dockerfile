@@ -1,0 +1,3 @@
+FROM busybox
+LABEL build=conformance
+RUN echo about to fail; exit 3

@@ -1,0 +1,1 @@
+echo "$COLOR $(id -un) $(cat /copied)"

@@ -132,8 +132,10 @@ func TestOIDCBadIssuers(t *testing.T) {
 				}
 			}
 		}, "longer than 1048576 bytes"},
-		{"redirect to plain HTTP", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://keys.example.org/", 302) }, "it redirects to http://keys"},
-		{"redirects for ever", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, "it redirects to"},
+		{"redirect to plain HTTP", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://keys.example.org/", http.StatusFound)
+		}, "it redirects to http://keys"},
+		{"redirects for ever", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "it redirects to"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

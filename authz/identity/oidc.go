@@ -156,7 +156,7 @@ func (c *OIDC) username(claims map[string]json.RawMessage) (string, error) {
 	var name string
 	raw, ok := claims[c.UsernameClaim]
 	if !ok {
-		return "", fmt.Errorf("the token has no %s: ask the issuer for the scope that has it, or set oidc: username_claim:", c.UsernameClaim)
+		return "", fmt.Errorf("the token has no %s: ask the issuer for the scope that has it, or name another in oidc: username_claim", c.UsernameClaim)
 	}
 	if json.Unmarshal(raw, &name) != nil || name == "" {
 		return "", fmt.Errorf("the token's %s is no name: set oidc: username_claim: to a claim that holds one", c.UsernameClaim)

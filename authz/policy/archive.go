@@ -164,7 +164,7 @@ func (a *archive) place(h *tar.Header) (string, error) {
 		}
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint:staticcheck // old archives have them
+	case tar.TypeReg, 0, tar.TypeGNUSparse, tar.TypeCont: // 0 is how old archives write a plain file
 		h.Typeflag = tar.TypeReg
 	case tar.TypeDir, tar.TypeLink, tar.TypeFifo:
 		delete(a.links, name)

@@ -18,7 +18,7 @@ import (
 //
 //	exits CODE PROGRAM ARGS...  the exit code is this one
 //	await SOCKET                until somebody listens there
-//	occupy ADDRESS              listens at a tcp address, unless somebody does
+//	occupy ADDRESS              listens at a tcp address, once other scripts have left it
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -58,7 +58,11 @@ func awaitSocket(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func occupy(ts *testscript.TestScript, _ bool, args []string) {
-	if l, err := net.Listen("tcp", args[0]); err == nil {
-		ts.Defer(func() { l.Close() })
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if l, err := net.Listen("tcp", args[0]); err == nil {
+			ts.Defer(func() { l.Close() })
+			return
+		}
 	}
+	ts.Fatalf("%s stays in use", args[0])
 }

@@ -236,14 +236,14 @@ func TestFrames(t *testing.T) {
 // TestPipeCaller: a connection of this process, which knows no half-close, is
 // gone when it ends, and its Engine's connection with it.
 func TestPipeCaller(t *testing.T) {
-	_, _, engine, ended := through(t)
+	_, _, _, ended := through(t)
 	near, far := net.Pipe()
 	f := newFar(t, "unix")
 	c, err := f.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine = f.accept(t)
+	engine := f.accept(t)
 	run(NewStream(near, NewConn(c)), ended)
 	io.WriteString(far, "in")
 	expect(t, engine, "in")

@@ -289,7 +289,7 @@ func TestUnreadBodies(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			leaves(t)
-			s := serve(t, network, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 403) })
+			s := serve(t, network, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 			c := s.dial(t)
 			r := bufio.NewReader(c)
 			for _, body := range []string{"Content-Length: 5\r\n\r\nGET /", "Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n"} {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -16,8 +17,9 @@ import (
 // to hold a processor.
 const maxCost = 200_000
 
-// environment declares what conditions may speak of.
-var environment = func() *cel.Env {
+// environment declares what conditions may speak of; made when a condition is
+// first compiled, since it costs milliseconds.
+var environment = sync.OnceValue(func() *cel.Env {
 	env, err := cel.NewEnv(
 		cel.Variable("user", cel.StringType),
 		cel.Variable("groups", cel.ListType(cel.StringType)),
@@ -36,13 +38,13 @@ var environment = func() *cel.Env {
 		panic(err) // the declarations above are constant
 	}
 	return env
-}()
+})
 
 // condition is a CEL expression that gives a bool.
 type condition struct{ program cel.Program }
 
 func compile(text string) (*condition, error) {
-	ast, issues := environment.Compile(text)
+	ast, issues := environment().Compile(text)
 	if all := issues.Errors(); len(all) > 0 {
 		first := all[0]
 		return nil, fmt.Errorf("%s at character %d", strings.ReplaceAll(first.Message, "\n", " "), first.Location.Column()+1)
@@ -50,7 +52,7 @@ func compile(text string) (*condition, error) {
 	if ast.OutputType() != cel.BoolType && ast.OutputType() != cel.DynType {
 		return nil, fmt.Errorf("gives %s: write a condition that is true or false", ast.OutputType())
 	}
-	program, err := environment.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	program, err := environment().Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,9 @@ import (
 	"time"
 )
 
-// bufferSize is what one read takes at most, a pipe's usual capacity halved:
+// bufferSize is what one read takes at most, a pipe's usual capacity:
 // large enough to make bulk data cheap, small enough for a pool.
-const bufferSize = 32 << 10
+const bufferSize = 64 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 

@@ -67,7 +67,7 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	}
 	defer a.Close()
 	if a.Raw != nil {
-		return f.relay(w, r, c, a)
+		return f.relay(w, r, c, e, a)
 	}
 	if c.Route.Reply == router.Stream {
 		defer f.track(&live{ctx: ctx, call: c, cut: a.Cut})()
@@ -109,7 +109,7 @@ func copyHeader(to, from http.Header) {
 type counter interface{ CountHijacked(in, out int64) }
 
 // relay joins the caller's connection with the Engine's.
-func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call, a *http1.Answer) error {
+func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call, e *Engine, a *http1.Answer) error {
 	extra := http.Header{}
 	if id := w.Header()["Moorgate-Request-Id"]; id != nil {
 		extra["Moorgate-Request-Id"] = id
@@ -123,7 +123,7 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 	s := http1.NewStream(conn, a.Raw)
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
-	speaks := s.Framed || c.Body.Root().Get("Tty").Bool()
+	speaks := s.Framed || c.Body.Root().Get("Tty").Bool() || e.tellsTTY(c, kind)
 	defer f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})()
 	if err := s.Answer(a, extra); err != nil {
 		s.Close()
@@ -134,6 +134,16 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 		k.CountHijacked(in, out)
 	}
 	return nil
+}
+
+// tellsTTY says whether the Engine's content type for a stream means a
+// terminal: since API 1.42 what has none is framed and says so.
+func (e *Engine) tellsTTY(c *router.Call, kind string) bool {
+	version := c.Version
+	if version == "" {
+		version = e.Newest()
+	}
+	return c.Upgrade == "tcp" && kind == "application/vnd.docker.raw-stream" && version != "" && !router.Older(version, "1.42")
 }
 
 // track keeps l until what it gives is called.
@@ -148,31 +158,37 @@ func (f *Forwarder) track(l *live) (untrack func()) {
 	}
 }
 
-// Drain tells the hijacked streams that can be spoken on how long they have,
-// and cuts them all when ctx ends. It returns when none is left.
-func (f *Forwarder) Drain(ctx context.Context, message string) {
+// lasts says whether the answer would not end by itself.
+func (l *live) lasts() bool { return l.hijack != nil || l.call.Route.Lasts }
+
+// Drain tells the hijacked streams that can be spoken on that they will end,
+// and cuts them, and the answers that may go on for ever, once limit is done.
+// It goes on with that until over is done: answers under way may yet become
+// streams.
+func (f *Forwarder) Drain(limit, over context.Context, message string) {
 	f.each(func(l *live) {
 		if l.speaks {
 			go func() { _ = l.hijack.Say(message) }() // one who cannot be told is cut all the same
 		}
 	})
+	select {
+	case <-limit.Done():
+	case <-over.Done():
+		return
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		left := 0
 		f.each(func(l *live) {
-			if l.hijack == nil {
-				return
-			}
-			left++
-			if ctx.Err() != nil {
+			if l.lasts() {
 				l.cut()
 			}
 		})
-		if left == 0 {
+		select {
+		case <-over.Done():
 			return
+		case <-tick.C:
 		}
-		<-tick.C
 	}
 }
 

@@ -279,10 +279,11 @@ func TestDrain(t *testing.T) {
 	}
 	short := d.attach(t, "1.41", "x", upgrade, "Upgrade: tcp")
 	short.rawHead()
-	ctx, cancel := context.WithCancel(context.Background())
+	limit, cancel := context.WithCancel(context.Background())
+	over, end := context.WithCancel(context.Background())
 	drained := make(chan struct{})
 	go func() {
-		d.Drain(ctx, "going down in 10s")
+		d.Drain(limit, over, "going down in 10s")
 		close(drained)
 	}()
 	exec.expect("\r\ngoing down in 10s\r\n")
@@ -295,9 +296,10 @@ func TestDrain(t *testing.T) {
 	case <-time.After(30 * time.Millisecond):
 	}
 	cancel()
-	<-drained
 	for _, c := range []*caller{exec, framed, mute} {
 		c.expectEnd()
 	}
 	d.fake.WaitLive(t, 0)
+	end()
+	<-drained
 }

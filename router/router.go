@@ -74,6 +74,7 @@ type Route struct {
 	Body    Body
 	Of      any    // for a JSON body: the zero value of the Engine's type that it decodes into
 	Reply   Reply  // how it answers
+	Lasts   bool   // the answer may go on for ever: events, logs, stats, wait
 	Since   string // first API version; "" where every version has it
 
 	// Query lists the query keys that the Engine reads, separated by spaces.

@@ -20,7 +20,7 @@ var swarm = []Route{
 	{Method: "POST", Pattern: "/services/{id}/update", Action: "service.update", Kind: Service,
 		Body: JSON, Of: swarmapi.ServiceSpec{}, Query: "registryAuthFrom rollback version", Refs: serviceRefs},
 	{Method: "DELETE", Pattern: "/services/{id}", Action: "service.remove", Kind: Service},
-	{Method: "GET", Pattern: "/services/{id}/logs", Action: "service.logs", Kind: Service, Reply: Stream,
+	{Method: "GET", Pattern: "/services/{id}/logs", Action: "service.logs", Kind: Service, Reply: Stream, Lasts: true,
 		Query: "details follow since stderr stdout tail timestamps"},
 
 	{Method: "GET", Pattern: "/nodes", Action: "node.list", Kind: Node, Reply: List, Query: "filters{}"},
@@ -31,7 +31,7 @@ var swarm = []Route{
 
 	{Method: "GET", Pattern: "/tasks", Action: "task.list", Kind: Task, Reply: List, Query: "filters{}", Refs: taskListRefs},
 	{Method: "GET", Pattern: "/tasks/{id}", Action: "task.inspect", Kind: Task},
-	{Method: "GET", Pattern: "/tasks/{id}/logs", Action: "task.logs", Kind: Task, Reply: Stream,
+	{Method: "GET", Pattern: "/tasks/{id}/logs", Action: "task.logs", Kind: Task, Reply: Stream, Lasts: true,
 		Query: "details follow since stderr stdout tail timestamps"},
 
 	{Method: "GET", Pattern: "/secrets", Action: "secret.list", Kind: Secret, Since: "1.25", Reply: List, Query: "filters{}"},

@@ -6,7 +6,7 @@ var system = []Route{
 	{Method: "OPTIONS", Pattern: "/{anyroute...}", Action: "system.ping", Kind: System},
 	{Method: "GET", Pattern: "/_ping", Action: "system.ping", Kind: System},
 	{Method: "HEAD", Pattern: "/_ping", Action: "system.ping", Kind: System},
-	{Method: "GET", Pattern: "/events", Action: "system.events", Kind: System, Reply: Stream, Query: "filters{} since until"},
+	{Method: "GET", Pattern: "/events", Action: "system.events", Kind: System, Reply: Stream, Lasts: true, Query: "filters{} since until"},
 	{Method: "GET", Pattern: "/info", Action: "system.info", Kind: System},
 	{Method: "GET", Pattern: "/version", Action: "system.version", Kind: System},
 	{Method: "GET", Pattern: "/system/df", Action: "system.df", Kind: System, Reply: List, Query: "type* verbose"},

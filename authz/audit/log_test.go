@@ -343,3 +343,14 @@ func BenchmarkLog(b *testing.B) {
 	closeLog(b, l)
 	b.ReportMetric(float64(l.Lost())/float64(b.N), "lost/op")
 }
+
+// TestLogPipe: a pipe without a reader is a fault, not something to wait for.
+func TestLogPipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewLog(Config{File: name}, nil); err == nil || !strings.Contains(err.Error(), "nobody reads") {
+		t.Errorf("got %v", err)
+	}
+}

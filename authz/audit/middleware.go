@@ -51,6 +51,11 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 		Path:     path(r),
 		sinks:    sinks,
 	}
+	if q.record.Remote == "" {
+		if p := identity.PeerOf(r.Context()); p != nil {
+			q.record.Remote = p.String()
+		}
+	}
 	q.id[0] = q.record.ID
 	w.Header()[requestID] = q.id[:]
 

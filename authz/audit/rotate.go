@@ -2,8 +2,10 @@ package audit
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // rotated is a file that is renamed when it is full: to NAME.1, which was
@@ -19,7 +21,11 @@ type rotated struct {
 }
 
 func (f *rotated) open(mode os.FileMode) error {
-	file, err := os.OpenFile(f.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+	// Without O_NONBLOCK a pipe that nobody reads would be waited for.
+	file, err := os.OpenFile(f.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, mode)
+	if errors.Is(err, syscall.ENXIO) {
+		return fmt.Errorf("%s is a pipe that nobody reads: start its reader first", f.name)
+	}
 	if err != nil {
 		return err
 	}

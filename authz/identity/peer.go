@@ -63,6 +63,15 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
+// PeerOf is the process at the other end of the unix connection that ctx
+// belongs to; nil where there is none.
+func PeerOf(ctx context.Context) *Peer {
+	if e, ok := ctx.Value(peerKey{}).(*peerEvidence); ok && e.err == nil {
+		return &e.peer
+	}
+	return nil
+}
+
 // WithPeer gives a connection's context the credentials p.
 func WithPeer(ctx context.Context, p Peer) context.Context { return withEvidence(ctx, p, nil) }
 

@@ -275,8 +275,15 @@ func (g *gate) healthz(w http.ResponseWriter, _ *http.Request) { _, _ = io.Write
 
 // readyz asks every Engine something that it can only answer while it works.
 func (g *gate) readyz(w http.ResponseWriter, r *http.Request) {
-	for _, e := range g.graph.Load().engines {
-		if err := e.Ready(r.Context()); err != nil {
+	engines := g.graph.Load().engines
+	faults := make([]error, len(engines))
+	var all sync.WaitGroup
+	for i, e := range engines {
+		all.Go(func() { faults[i] = e.Ready(r.Context()) })
+	}
+	all.Wait()
+	for _, err := range faults {
+		if err != nil {
 			audit.Fail(w, r, &router.Error{Status: http.StatusServiceUnavailable, Message: "moorgate: " + err.Error()})
 			return
 		}
@@ -309,23 +316,28 @@ func (g *gate) engineChanged(e *proxy.Engine, err error) {
 	g.log.Info("engine is up", zap.String("engine", e.Name), zap.String("address", e.Address), zap.String("api", e.Newest()))
 }
 
+// finiteTime bounds what ends by itself, a pull or a build, after SIGTERM.
+const finiteTime = 10 * time.Minute
+
 // drain takes no new requests, lets finite ones end and gives streams some
 // time, with a word to those who can read it.
 func (g *gate) drain(limit time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	streams, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	finite, cancelFinite := context.WithTimeout(context.Background(), max(finiteTime, limit))
+	defer cancelFinite()
+	over, done := context.WithCancel(context.Background())
+	go g.forwarder.Drain(streams, over, fmt.Sprintf("moorgate: going down, this connection ends in %s", limit))
 	var all sync.WaitGroup
 	for _, s := range g.servers {
 		all.Go(func() {
-			if err := s.Shutdown(ctx); err != nil {
+			if err := s.Shutdown(finite); err != nil {
 				s.Close()
 			}
 		})
 	}
-	all.Go(func() {
-		g.forwarder.Drain(ctx, fmt.Sprintf("moorgate: going down, this connection ends in %s", limit))
-	})
 	all.Wait()
+	done()
 	g.settle()
 	g.close()
 }

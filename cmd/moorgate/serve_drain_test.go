@@ -185,3 +185,28 @@ func TestDrainSecondSignal(t *testing.T) {
 		t.Error("the log does not say that all was cut")
 	}
 }
+
+// TestDrainFinite: what ends by itself is let end, however short the time for
+// streams is.
+func TestDrainFinite(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Start(t)
+	s := start(t, plainConfig, e.Address)
+	answer := make(chan int, 1)
+	go func() { answer <- s.ask("m.sock", "GET", "/v1.41/containers/slow-1s/json").StatusCode }()
+	await(t, "the request is with the Engine", func() bool {
+		for _, r := range e.Requests() {
+			if strings.HasSuffix(r.Path, "/slow-1s/json") {
+				return true
+			}
+		}
+		return false
+	})
+	s.signal(syscall.SIGTERM)
+	if got := <-answer; got != 200 {
+		t.Errorf("the answer is %d", got)
+	}
+	if code := s.wait(); code != 0 {
+		t.Errorf("the exit code is %d", code)
+	}
+}

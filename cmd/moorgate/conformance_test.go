@@ -146,7 +146,7 @@ func newLab(t *testing.T) *lab {
 // startMoorgate builds moorgate and serves in personal mode until the test ends.
 func startMoorgate(t *testing.T, engine string) string {
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "moorgate")
+	binary := filepath.Join(t.TempDir(), "moorgate")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building moorgate: %v\n%s", err, out)
 	}
@@ -157,8 +157,7 @@ func startMoorgate(t *testing.T, engine string) string {
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- serve.Wait() }()
+	ended := wait(serve)
 	t.Cleanup(func() {
 		serve.Process.Signal(syscall.SIGTERM)
 		select {
@@ -177,16 +176,26 @@ func startMoorgate(t *testing.T, engine string) string {
 	return "unix://" + socket
 }
 
+// wait returns a channel that is closed when a process has ended.
+func wait(c *exec.Cmd) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		c.Wait()
+		close(ended)
+	}()
+	return ended
+}
+
 // await returns when ready does, or fails the test when the process ends before.
-func await(t *testing.T, ended <-chan error, ready func() bool) {
+func await(t *testing.T, ended <-chan struct{}, ready func() bool) {
 	t.Helper()
 	for range 200 {
 		if ready() {
 			return
 		}
 		select {
-		case err := <-ended:
-			t.Fatalf("ended before it was ready: %v", err)
+		case <-ended:
+			t.Fatal("it ended before it was ready")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -460,8 +469,7 @@ func (l *lab) registry(t *testing.T, dir, port, config string) func() {
 	if err := c.Start(); err != nil {
 		t.Fatalf("starting a registry: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	ended := wait(c)
 	probe := func() bool { return dials("tcp", "localhost:"+port) }
 	if l.netns != "" {
 		probe = func() bool {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -40,6 +41,9 @@ type Config struct {
 	// Authorization lists what is asked after the roles, in this order: all
 	// must allow.
 	Authorization []plugin.Config `yaml:"authorization"`
+	// Terminal is for terminals in the browser, which this version does not
+	// serve: the section is read and has no effect.
+	Terminal *Terminal `yaml:"terminal"`
 	// DryRun denies nothing and records what would be denied.
 	DryRun bool `yaml:"dry_run"`
 	// Audit is the record of every request.
@@ -69,6 +73,38 @@ type Listen struct {
 
 func (l Listen) serves(what string) bool {
 	return slices.Contains(l.Serve, what) || len(l.Serve) == 0 && what == "api"
+}
+
+// Terminal says how terminals in the browser behave.
+type Terminal struct {
+	// Shells are tried in this order where no command is named.
+	Shells []string `yaml:"shells"`
+	// PerUser is how many terminals one user may have open.
+	PerUser int `yaml:"per_user"`
+	// WhenFull is what becomes of one more: refuse, or replace the oldest.
+	WhenFull string `yaml:"when_full"`
+	// Scrollback is how much output is kept for a browser that comes back.
+	Scrollback policy.Size `yaml:"scrollback"`
+	// Grace is how long a session waits for its browser to come back.
+	Grace time.Duration `yaml:"grace"`
+	// Idle ends a session in which nothing happens.
+	Idle time.Duration `yaml:"idle"`
+	// Max ends every session.
+	Max time.Duration `yaml:"max"`
+	// Record says what is recorded.
+	Record *Record `yaml:"record"`
+}
+
+// Record says which terminals are recorded.
+type Record struct {
+	// Dir holds the recordings.
+	Dir string `yaml:"dir"`
+	// Who lists the roles whose terminals are recorded.
+	Who []string `yaml:"who"`
+	// Input records what is typed too.
+	Input bool `yaml:"input"`
+	// Keep is how long recordings are kept.
+	Keep time.Duration `yaml:"keep"`
 }
 
 // Log says how moorgate logs.
@@ -387,4 +423,23 @@ func (l Listen) checkTLS(scheme string, fault func(message string, path ...strin
 			fault("cert and key: "+err.Error(), "tls")
 		}
 	}
+}
+
+// notices say which settings have no effect in this version, so that nobody
+// relies on them.
+func (c *Config) notices() []string {
+	var notes []string
+	if c.Terminal != nil {
+		notes = append(notes, "terminal: has no effect: this version serves no terminals")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
+		r := c.Roles[name]
+		if r.Quota != (policy.Quota{}) {
+			notes = append(notes, fmt.Sprintf("roles.%s.quota: is not enforced by this version", name))
+		}
+		if r.Scope != "all" && len(r.Allow) > 0 {
+			notes = append(notes, fmt.Sprintf("roles.%s.scope: own is not enforced by this version: the role sees and touches everyone's objects", name))
+		}
+	}
+	return notes
 }

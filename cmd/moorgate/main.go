@@ -101,8 +101,12 @@ func checkCommand() *cobra.Command {
 			if file == "" {
 				return usageError{errors.New("check needs --config FILE")}
 			}
-			if _, err := loadConfig(file); err != nil {
+			c, err := loadConfig(file)
+			if err != nil {
 				return err
+			}
+			for _, note := range c.notices() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", note)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: no faults\n", file)
 			return nil

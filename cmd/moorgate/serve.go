@@ -48,6 +48,9 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
+	for _, note := range c.notices() {
+		log.Warn(note)
+	}
 	g, err := open(c, log)
 	if err != nil {
 		return err

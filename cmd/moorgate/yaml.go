@@ -295,6 +295,13 @@ func misfit(n ast.Node, t reflect.Type, leaf bool) string {
 				want = "write it in quotes" // 0660 would be read as 432
 			}
 		}
+	case t.Kind() == reflect.Float64:
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+		default:
+			fits = false
+		}
+		want = "write a number like 1.5"
 	default:
 		_, fits = n.(*ast.IntegerNode)
 		want = "write a whole number"

@@ -90,7 +90,7 @@ func (c *Chain) judge(ctx context.Context, rec *audit.Record, call *router.Call)
 	}
 	j := judgement{rec: rec, who: who, call: call}
 	for _, s := range c.steps {
-		d, err := s.ask.Authorize(ctx, who, call)
+		d, err := s.ask.Authorize(j.withLate(ctx, s), who, call)
 		if err := j.take(s, d, err); err != nil {
 			return err
 		}

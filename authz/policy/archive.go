@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,11 @@ const (
 	maxJudged = 4 << 20
 	// maxLinks bounds the symbolic links of an archive, whose names are held.
 	maxLinks = 100_000
+	// maxName bounds a name in an archive, in bytes; longer ones no file
+	// system takes.
+	maxName = 4096
+	// maxLinkNames bounds the names of all links together.
+	maxLinkNames = 16 << 20
 	// step is how much of a file goes through at a time.
 	step = 64 << 10
 	// maxWindow bounds what decompressing may hold.
@@ -35,12 +41,15 @@ const (
 // is given only when all of it was judged.
 type archive struct {
 	raw   io.Reader
+	sent  caller // raw
 	in    *tar.Reader
 	out   *tar.Writer
 	ready bytes.Buffer // written anew and not yet read
 	open  bool         // within a file
 	links map[string]bool
-	seen  map[string]bool
+	names int             // bytes of the links' names
+	seen  map[string]bool // judged files
+	above map[string]bool // folders that judged files lie in
 	err   error
 
 	// header judges each entry's header; nil lets all pass.
@@ -51,9 +60,25 @@ type archive struct {
 	content func(name string, data []byte) error
 	// end judges the whole.
 	end func() error
-	// folders says that the archive is a build context, in which all of the
-	// Engine's own file types but devices may be.
-	buf []byte
+	// files refuses named pipes, at which an Engine that reads files by the
+	// names given in others would wait for ever.
+	files bool
+	buf   []byte
+}
+
+// caller is what the caller sends. It keeps the error that ended it: a caller
+// who left is no malformed archive.
+type caller struct {
+	io.Reader
+	err error
+}
+
+func (c *caller) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
 }
 
 func refused(format string, args ...interface{}) error {
@@ -78,12 +103,13 @@ func (a *archive) Read(p []byte) (int, error) {
 // advance brings one more piece through; io.EOF at the end.
 func (a *archive) advance() error {
 	if a.in == nil {
-		plain, err := decompress(a.raw)
+		a.sent.Reader = a.raw
+		plain, err := decompress(&a.sent)
 		if err != nil {
-			return err
+			return a.broken(err)
 		}
 		a.in, a.out = tar.NewReader(plain), tar.NewWriter(&a.ready)
-		a.links, a.seen, a.buf = map[string]bool{}, map[string]bool{}, make([]byte, step)
+		a.links, a.seen, a.above, a.buf = map[string]bool{}, map[string]bool{}, map[string]bool{}, make([]byte, step)
 	}
 	if !a.open {
 		return a.next()
@@ -98,18 +124,18 @@ func (a *archive) advance() error {
 	case err == io.EOF:
 		a.open = false
 	case err != nil:
-		return broken(err)
+		return a.broken(err)
 	}
 	return nil
 }
 
-// broken is an archive that could not be read on. A caller who left is no
-// malformed archive.
-func broken(err error) error {
-	if err == io.ErrUnexpectedEOF || strings.Contains(err.Error(), "archive/tar") {
-		return malformed("%v: send a whole tar archive", err)
+// broken is an archive that could not be read on.
+func (a *archive) broken(err error) error {
+	var e *router.Error
+	if a.sent.err != nil || errors.As(err, &e) {
+		return err
 	}
-	return err
+	return malformed("%v: send a whole tar archive", err)
 }
 
 func (a *archive) next() error {
@@ -124,7 +150,7 @@ func (a *archive) next() error {
 		return io.EOF
 	}
 	if err != nil {
-		return broken(err)
+		return a.broken(err)
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil // would change how every later header reads
@@ -151,6 +177,9 @@ func (a *archive) next() error {
 // place checks where an entry goes and makes its header canonical. Nothing may
 // be written through a link: that would be another file than the one judged.
 func (a *archive) place(h *tar.Header) (string, error) {
+	if len(h.Name) > maxName || len(h.Linkname) > maxName {
+		return "", malformed("%.128q is longer than %d bytes: write a shorter name", h.Name, maxName)
+	}
 	name := path.Clean(h.Name)
 	if path.IsAbs(name) {
 		name = path.Clean("." + name)
@@ -166,13 +195,17 @@ func (a *archive) place(h *tar.Header) (string, error) {
 	switch h.Typeflag {
 	case tar.TypeReg, 0, tar.TypeGNUSparse, tar.TypeCont: // 0 is how old archives write a plain file
 		h.Typeflag = tar.TypeReg
-	case tar.TypeDir, tar.TypeLink, tar.TypeFifo:
+	case tar.TypeDir:
 		delete(a.links, name)
-	case tar.TypeSymlink:
-		if len(a.links) >= maxLinks {
-			return "", malformed("more than %d symbolic links: send fewer", maxLinks)
+	case tar.TypeSymlink, tar.TypeLink: // a hard link to a symbolic link is one too
+		if a.names += len(name); len(a.links) >= maxLinks || a.names > maxLinkNames {
+			return "", malformed("more than %d links, or their names over %d bytes: send fewer", maxLinks, maxLinkNames)
 		}
 		a.links[name] = true
+	case tar.TypeFifo:
+		if a.files {
+			return "", malformed("%.128q is a named pipe: leave it out", h.Name)
+		}
 	default:
 		return "", malformed("%.128q is a device or of an unknown type: leave it out", h.Name)
 	}
@@ -181,7 +214,12 @@ func (a *archive) place(h *tar.Header) (string, error) {
 			delete(h.PAXRecords, key)
 		}
 	}
-	h.Format = tar.FormatPAX
+	h.Format, h.Name = tar.FormatPAX, name
+	if h.Typeflag == tar.TypeDir {
+		h.Name += "/"
+	} else if name == "." || a.above[name] {
+		return "", malformed("%.128q takes the place of a folder: send it once", name)
+	}
 	return name, nil
 }
 
@@ -198,9 +236,12 @@ func (a *archive) whole(h *tar.Header, name string) error {
 		return malformed("%.128q is over %d bytes: send a smaller one", name, maxJudged)
 	}
 	a.seen[name] = true
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		a.above[dir] = true
+	}
 	data, err := io.ReadAll(io.LimitReader(a.in, maxJudged+1))
 	if err != nil {
-		return broken(err)
+		return a.broken(err)
 	}
 	if err := a.content(name, data); err != nil {
 		return err

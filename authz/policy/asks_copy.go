@@ -32,8 +32,11 @@ const setuid = 0o6000
 // noSetuid refuses files by which a container's user becomes its root: who
 // commands run as would not hold.
 func noSetuid(h *tar.Header) error {
-	if h.Typeflag == tar.TypeReg && h.Mode&setuid != 0 {
+	if h.Typeflag != tar.TypeDir && h.Mode&setuid != 0 { // of a hard link too: its mode becomes the file's
 		return refused("%.128q is setuid or setgid: chmod it in the container, or leave it out", h.Name)
+	}
+	if _, ok := h.PAXRecords["SCHILY.xattr.security.capability"]; ok {
+		return refused("%.128q has capabilities of its own: leave them out", h.Name)
 	}
 	return nil
 }

@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"path"
+	"regexp"
 	"strings"
 
 	"moorgate/router"
@@ -16,15 +19,21 @@ type build struct {
 
 	// allow judges an image that the build is made from, as written.
 	allow func(name string) error
-	// base gives the ONBUILD instructions of an image that is there.
-	base func(name string) ([]string, error)
+	// base gives the id of an image and its ONBUILD instructions. An image
+	// that the Engine has yet to pull is an error: nobody knows its
+	// instructions.
+	base func(name string) (id string, triggers []string, err error)
+
+	bases map[string]string // what was judged: name to id
 }
 
 const defaultDockerfile = "Dockerfile"
 
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // newBuild reads what of the query decides which images a build uses.
 func newBuild(call *router.Call) (*build, *refusal, error) {
-	b := &build{dockerfile: defaultDockerfile, args: map[string]string{}}
+	b := &build{dockerfile: defaultDockerfile, args: map[string]string{}, bases: map[string]string{}}
 	if name := call.Query.Get("dockerfile"); name != "" {
 		b.dockerfile = strings.TrimPrefix(path.Clean("/"+name), "/")
 	}
@@ -62,9 +71,24 @@ func judgeBuild(body io.Reader, b *build) io.Reader {
 			if !found {
 				return malformed("holds no plain file %.128q: send the Dockerfile at that path", b.dockerfile)
 			}
-			return nil
+			return b.unmoved()
 		},
 	}
+}
+
+// unmoved refuses a build whose images were replaced while its context went up:
+// a caller could send the Dockerfile first and wait with the rest.
+func (b *build) unmoved() error {
+	for name, judged := range b.bases {
+		id, _, err := b.base(name)
+		if err != nil {
+			return err
+		}
+		if id != judged {
+			return &router.Error{Status: http.StatusConflict, Message: fmt.Sprintf("image %.128q was replaced while the build context was sent: build again", name)}
+		}
+	}
+	return nil
 }
 
 // isDockerfile says whether the Engine may take the file for the Dockerfile:
@@ -78,7 +102,7 @@ func (b *build) judge(file string, data []byte) error {
 	if err != nil {
 		return malformed("%.128s: %v", file, err)
 	}
-	s := stages{b: b, args: map[string]string{}, names: map[string]bool{}}
+	s := stages{b: b, args: map[string]string{}, declared: map[string]bool{}, names: map[string]bool{}}
 	for _, l := range lines {
 		if err := s.instruction(l, false); err != nil {
 			if _, ours := err.(*dockerfileError); ours {
@@ -92,10 +116,12 @@ func (b *build) judge(file string, data []byte) error {
 
 // stages walks the instructions of a Dockerfile.
 type stages struct {
-	b     *build
-	args  map[string]string // declared before the first FROM
-	names map[string]bool   // of the stages so far
-	count int
+	b        *build
+	args     map[string]string // with a value, declared before the first FROM
+	declared map[string]bool
+	names    map[string]bool // of the stages that are complete, in lower case
+	current  string          // the name of the stage that is not yet
+	count    int
 }
 
 // instruction judges one instruction. Trigger says that it comes from an
@@ -114,6 +140,9 @@ func (s *stages) instruction(l line, trigger bool) error {
 	case "COPY", "ADD":
 		return s.copies(l)
 	case "RUN":
+		if err := plain(flags(l.rest)); err != nil {
+			return err
+		}
 		for _, flag := range flags(l.rest) {
 			if strings.HasPrefix(flag, "--mount") || strings.HasPrefix(flag, "--security") || strings.HasPrefix(flag, "--network") || strings.HasPrefix(flag, "--device") {
 				return badDockerfile("RUN %s needs BuildKit: leave it out", flag)
@@ -137,18 +166,22 @@ func (s *stages) instruction(l line, trigger bool) error {
 func (s *stages) declare(rest string) error {
 	for _, word := range strings.Fields(rest) {
 		name, value, hasDefault := strings.Cut(word, "=")
-		if given, ok := s.b.args[name]; ok {
-			s.args[name] = given
-			continue
+		switch {
+		case !variableName.MatchString(name):
+			return badDockerfile("ARG %.64q: write a name of letters, digits and _", name)
+		case s.declared[name]:
+			return badDockerfile("ARG %.64s is declared twice before FROM: declare it once", name)
 		}
-		if !hasDefault {
-			continue
-		}
+		s.declared[name] = true
 		value, err := s.expand(unquoted(value))
 		if err != nil {
 			return err
 		}
-		s.args[name] = value
+		if given, ok := s.b.args[name]; ok {
+			s.args[name] = given
+		} else if hasDefault {
+			s.args[name] = value
+		}
 	}
 	return nil
 }
@@ -165,6 +198,9 @@ func unquoted(s string) string {
 }
 
 func (s *stages) from(rest string) error {
+	if err := plain(flags(rest)); err != nil {
+		return err
+	}
 	words := strings.Fields(rest)
 	for len(words) > 0 && strings.HasPrefix(words[0], "--") {
 		if !strings.HasPrefix(words[0], "--platform=") {
@@ -179,32 +215,34 @@ func (s *stages) from(rest string) error {
 	if err != nil {
 		return err
 	}
-	s.count++
-	defer func() {
-		if len(words) == 3 {
-			s.names[strings.ToLower(words[2])] = true
-		}
-	}()
-	return s.uses(name)
-}
-
-// uses judges an image or stage that the build is made from.
-func (s *stages) uses(name string) error {
+	// Until a stage is complete its name means an image.
+	if s.count++; s.current != "" {
+		s.names[s.current] = true
+	}
+	s.current = ""
+	if len(words) == 3 {
+		s.current = strings.ToLower(words[2])
+	}
 	switch {
 	case name == "":
 		return badDockerfile("the image's name is empty: give the build argument, or write a name")
-	case s.names[name]:
-		return nil
-	case name == "scratch":
+	case s.names[strings.ToLower(name)], name == "scratch":
 		return nil
 	}
+	return s.starts(name)
+}
+
+// starts judges an image that a stage begins with, and what it makes the build
+// do.
+func (s *stages) starts(name string) error {
 	if err := s.b.allow(name); err != nil {
 		return err
 	}
-	triggers, err := s.b.base(name)
+	id, triggers, err := s.b.base(name)
 	if err != nil {
 		return err
 	}
+	s.b.bases[name] = id
 	for _, t := range triggers {
 		l, err := splitLine(0, t)
 		if err != nil {
@@ -235,24 +273,33 @@ func (s *stages) copies(l line) error {
 		if l.keyword == "ADD" || value == "" || strings.ContainsAny(value, "$\"'\\`") {
 			return badDockerfile("%s %.128s: write --from=NAME without variables and quotes, in COPY", l.keyword, flag)
 		}
-		if isIndex(value) {
+		if isIndex(value) || s.names[strings.ToLower(value)] {
 			continue
 		}
-		if err := s.uses(value); err != nil {
+		if err := s.b.allow(value); err != nil {
 			return err
 		}
 	}
 	if l.keyword != "ADD" {
 		return nil
 	}
-	words := strings.Fields(l.rest)[len(all):]
-	sources := words[:max(len(words)-1, 0)]
-	if len(words) > 0 && strings.HasPrefix(words[0], "[") {
-		sources = words // JSON need not hold spaces
+	return adds(strings.Fields(l.rest)[len(all):])
+}
+
+// adds refuses addresses among the sources of ADD, and whatever could become
+// one: the Engine takes quotes and escapes out and puts variables in.
+func adds(words []string) error {
+	var sources []string
+	text := strings.Join(words, " ")
+	if json.Unmarshal([]byte(text), &sources) != nil || strings.Contains(text, `\`) {
+		sources = words
 	}
-	for _, word := range sources {
-		if strings.ContainsAny(word, "$\\") || strings.Contains(word, "://") || strings.Contains(word, "git@") {
-			return badDockerfile("ADD %.128s: the Engine itself would fetch an address: put the file into the context, or fetch it in RUN", word)
+	for _, source := range sources[:max(len(sources)-1, 0)] {
+		if strings.ContainsAny(source, "$\\'\"`") {
+			return badDockerfile("ADD %.128s could become an address that the Engine itself would fetch: write it without variables, quotes and escapes, or use COPY", source)
+		}
+		if strings.Contains(source, "://") || strings.Contains(source, "git@") {
+			return badDockerfile("ADD %.128s: the Engine itself would fetch an address: put the file into the context, or fetch it in RUN", source)
 		}
 	}
 	return nil
@@ -336,6 +383,9 @@ func (s *stages) variable(text string) (value, rest string, err error) {
 	word := ""
 	if len(after) >= 2 {
 		word = after[2:]
+	}
+	if strings.ContainsAny(word, "\"'\\`") {
+		return "", "", badDockerfile("${%.128s}: write it without quotes and escapes", inner)
 	}
 	switch {
 	case after == "":

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -34,7 +35,8 @@ var keywords = []string{
 
 var (
 	directive = regexp.MustCompile(`^#[ \t]*([a-zA-Z][a-zA-Z0-9]*)[ \t]*=[ \t]*(.*?)[ \t]*$`)
-	heredoc   = regexp.MustCompile(`<<-?[ \t]*["']?[a-zA-Z_]`)
+	// heredoc finds << but not the shell's <<<.
+	heredoc = regexp.MustCompile(`(^|[^<])<<($|[^<])`)
 )
 
 // readDockerfile splits a Dockerfile into instructions as the Engine does. It
@@ -50,7 +52,7 @@ func readDockerfile(data []byte) ([]line, error) {
 	escape, directives, start := `\`, true, 0
 	for i, text := range strings.Split(string(data), "\n") {
 		text = strings.TrimSuffix(text, "\r")
-		if strings.ContainsAny(text, "\r\v\f\u0085\u00a0\u2028\u2029") {
+		if strings.ContainsFunc(text, oddSpace) {
 			return nil, badDockerfile("line %d holds an odd kind of space: write plain spaces", i+1)
 		}
 		trimmed := strings.TrimLeft(text, " \t")
@@ -64,6 +66,9 @@ func readDockerfile(data []byte) ([]line, error) {
 			case strings.EqualFold(m[1], "escape"):
 				if m[2] != `\` && m[2] != "`" {
 					return nil, badDockerfile("escape=%.16s: write \\ or `", m[2])
+				}
+				if i > 0 || text != trimmed { // Engines before 23 know no other directive
+					return nil, badDockerfile("line %d: escape= counts for some Engines only: write it at the start of the first line, once", i+1)
 				}
 				escape = m[2]
 				continue
@@ -104,6 +109,9 @@ func readDockerfile(data []byte) ([]line, error) {
 	return lines, nil
 }
 
+// oddSpace finds what the Engine takes for space beside blanks and tabs.
+func oddSpace(r rune) bool { return unicode.IsSpace(r) && r != ' ' && r != '\t' }
+
 // splitLine takes the keyword off an instruction.
 func splitLine(number int, text string) (line, error) {
 	text = strings.Trim(text, " \t")
@@ -116,7 +124,7 @@ func splitLine(number int, text string) (line, error) {
 		return l, badDockerfile("line %d: %.32q is no instruction of the classic builder", number, text[:i])
 	}
 	if heredoc.MatchString(l.rest) && (l.keyword == "RUN" || l.keyword == "COPY" || l.keyword == "ADD" || l.keyword == "ONBUILD") {
-		return l, badDockerfile("line %d holds a here-document, which Engines read differently: write a file, or printf", number)
+		return l, badDockerfile("line %d holds a here-document or <<, which Engines read differently: write a file, or printf", number)
 	}
 	return l, nil
 }

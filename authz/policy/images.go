@@ -33,6 +33,9 @@ func parsePattern(text string) (pattern, error) {
 		if part == "" {
 			return p, fmt.Errorf("%q has an empty component: write it like docker.io/library/*", text)
 		}
+		if strings.Contains(part, "@") {
+			return p, fmt.Errorf("%q: no digest follows the @: write @sha256:*", text)
+		}
 		if strings.Contains(part, "**") && part != "**" {
 			return p, fmt.Errorf("%q: ** stands for whole components: write /**/", text)
 		}
@@ -105,7 +108,7 @@ func (p *pattern) match(r reference, user string) (match, touches bool) {
 		ok := glob(p.digest, r.digest)
 		return ok, ok
 	}
-	ok := r.tag != "" && r.digest == "" && glob(strings.ReplaceAll(p.tag, "${user}", user), r.tag)
+	ok := r.tag != "" && r.digest == "" && globUser(p.tag, user, r.tag)
 	return ok, ok
 }
 
@@ -124,7 +127,16 @@ func matchParts(pattern, parts []string, user string) bool {
 		}
 		return false
 	}
-	return glob(strings.ReplaceAll(pattern[0], "${user}", user), parts[0]) && matchParts(pattern[1:], parts[1:], user)
+	return globUser(pattern[0], user, parts[0]) && matchParts(pattern[1:], parts[1:], user)
+}
+
+// globUser is glob of a pattern in which ${user} is the caller's name, each
+// character of it for itself: a user called * is no other user.
+func globUser(pattern, user, s string) bool {
+	if !strings.Contains(pattern, "${user}") {
+		return glob(pattern, s)
+	}
+	return user != "" && !strings.Contains(user, "*") && glob(strings.ReplaceAll(pattern, "${user}", user), s)
 }
 
 // glob matches a text that holds no slash; * is any part of it.
@@ -187,11 +199,18 @@ func (r *role) judgeImage(in *input, canonical string) (verdict, error) {
 		return verdict{rule.allow, i, rule.message}, nil
 	}
 	why := "no rule allows this image: ask for one"
+	if strings.HasPrefix(canonical, builder) {
+		why = "BuildKit would run in a container of its own, which could pull any image: build with DOCKER_BUILDKIT=0 docker build"
+	}
 	if ref.repository() {
 		why = "all tags are asked for and no rule allows them all: name one"
 	}
 	return verdict{index: -1, why: why}, nil
 }
+
+// builder is the image that buildx falls back to where the Engine's BuildKit is
+// closed to it.
+const builder = "docker.io/moby/buildkit:"
 
 // canonicalName is the name that rules are asked about; false for what is an
 // id or no name at all, which must be looked up.

@@ -34,7 +34,8 @@ const (
 func judgeLoad(body io.Reader, allow func(name string) error) io.Reader {
 	l := &load{allow: allow}
 	return &archive{
-		raw: body,
+		raw:   body,
+		files: true,
 		judged: func(name string) bool {
 			return name == "manifest.json" || name == "repositories" || name == "index.json"
 		},

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"moorgate/authz"
 	"moorgate/router"
 )
 
@@ -44,7 +45,7 @@ type images struct {
 // brings in, names anew, runs, or makes the Engine ask a registry about.
 func (p *Policy) judgeImages(ctx context.Context, in *input, r *role) (*pins, *refusal, error) {
 	j := &images{p: p, ctx: ctx, in: in, role: r}
-	if r.images.any && !needsImages(r) {
+	if r.images.any && !p.needsImages(in) {
 		return &j.pins, nil, nil
 	}
 	if in.refs == nil && in.call.Route.Refs != nil {
@@ -59,6 +60,9 @@ func (p *Policy) judgeImages(ctx context.Context, in *input, r *role) (*pins, *r
 			in.images = append(in.images, name)
 		}
 	}
+	if err := j.reveal(); err != nil {
+		return nil, nil, err
+	}
 	if r.images.any {
 		return &j.pins, nil, nil
 	}
@@ -69,9 +73,40 @@ func (p *Policy) judgeImages(ctx context.Context, in *input, r *role) (*pins, *r
 	return &j.pins, no, err
 }
 
+// reveal adds the names of images that a container is to be made of by their
+// ids: conditions on names would not see them.
+func (j *images) reveal() error {
+	if j.in.call.Action != "container.create" {
+		return nil
+	}
+	for _, text := range j.names() {
+		if !maybeID(text) {
+			continue
+		}
+		found, err := j.look(text)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			continue
+		}
+		for _, name := range found.names() {
+			if !slices.Contains(j.in.images, name) {
+				j.in.images = append(j.in.images, name)
+			}
+		}
+	}
+	return nil
+}
+
 // needsImages says whether a rule may want the images of a call that are not
-// judged.
-func needsImages(r *role) bool { return len(r.rules) > 0 }
+// judged: the rules of all the caller's roles are asked.
+func (p *Policy) needsImages(in *input) bool {
+	return slices.ContainsFunc(in.who.Roles, func(name string) bool {
+		r := p.roles[name]
+		return r != nil && len(r.rules) > 0
+	})
+}
 
 func (j *images) judge() (*refusal, error) {
 	call := j.in.call
@@ -99,9 +134,9 @@ func (j *images) judge() (*refusal, error) {
 	case "image.load":
 		return j.load()
 	case "service.create", "service.update":
-		return j.named()
+		return first(j.noIDs, j.rollback, j.named)
 	case "distribution.inspect":
-		return j.name(call.Name())
+		return j.newName(call.Name())
 	case "plugin.pull", "plugin.upgrade", "plugin.create", "plugin.privileges", "plugin.push":
 		if call.Action == "plugin.push" {
 			return j.name(call.Name())
@@ -218,25 +253,99 @@ func (j *images) plugins() (*refusal, error) {
 	return nil, nil
 }
 
+// noIDs refuses what the Engine may take for the beginning of an id where
+// nobody looks it up: a node whose pull fails runs what it has.
+func (j *images) noIDs() (*refusal, error) {
+	for _, name := range j.names() {
+		if maybeID(name) {
+			return &refusal{rule: "images", reason: fmt.Sprintf("%.128q could be an image's id: write its name with a tag", name)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// maybeID says whether the Engine may take a name for the beginning of an id.
+func maybeID(name string) bool {
+	return strings.HasPrefix(name, "sha256:") || name != "" && strings.Trim(name, "0123456789abcdef") == ""
+}
+
+// rollback judges what a service goes back to, which is not in the body. The
+// version in the query makes sure that it is what was looked at.
+func (j *images) rollback() (*refusal, error) {
+	call := j.in.call
+	if call.Action != "service.update" || call.Query.Get("rollback") == "" {
+		return nil, nil
+	}
+	answer, err := j.p.options.Engines.Get(j.ctx, call.Engine, "/services/"+url.PathEscape(call.Name()))
+	if err != nil {
+		return nil, fmt.Errorf("looking up service %.128q: %w", call.Name(), err)
+	}
+	var service struct {
+		PreviousSpec struct {
+			TaskTemplate struct {
+				ContainerSpec struct{ Image string }
+				PluginSpec    struct{ Remote string }
+			}
+		}
+	}
+	if err := json.Unmarshal(answer, &service); err != nil {
+		return nil, fmt.Errorf("looking up service %.128q: the Engine's answer makes no sense: %w", call.Name(), err)
+	}
+	for _, name := range []string{service.PreviousSpec.TaskTemplate.ContainerSpec.Image, service.PreviousSpec.TaskTemplate.PluginSpec.Remote} {
+		if name == "" {
+			continue
+		}
+		if maybeID(name) {
+			return &refusal{rule: "images", reason: fmt.Sprintf("the service would go back to %.128q, which could be an image's id: update it to a name", name)}, nil
+		}
+		if no, err := j.newName(name); no != nil || err != nil {
+			return no, err
+		}
+	}
+	return nil, nil
+}
+
 // registries judges the hosts that the Engine would call.
 func (j *images) registries() (*refusal, error) {
 	for _, ref := range j.in.refs {
-		if ref.Kind == router.Registry && !j.registry(ref.Name) {
+		if ref.Kind != router.Registry {
+			continue
+		}
+		ok, err := j.registry(ref.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
 			return &refusal{rule: "images", reason: fmt.Sprintf("no rule allows an image of registry %.128q: use another", ref.Name)}, nil
 		}
 	}
 	return nil, nil
 }
 
-// registry says whether an allowing rule could match an image of a host.
-func (j *images) registry(host string) bool {
-	for _, rule := range j.role.images.rules {
-		domain := rule.pattern.parts[0]
-		if rule.allow && (domain == "**" || glob(strings.ReplaceAll(domain, "${user}", j.in.who.User), host)) {
-			return true
+// registry says whether an allowing rule could match an image of a host that
+// no rule before it denies altogether.
+func (j *images) registry(host string) (bool, error) {
+	for i, rule := range j.role.images.rules {
+		p := rule.pattern
+		if p.parts[0] != "**" && !globUser(p.parts[0], j.in.who.User, host) {
+			continue
 		}
+		whole := p.parts[len(p.parts)-1] == "**" && len(p.parts) <= 2 && p.tag == "" && p.digest == ""
+		if !rule.allow && !whole {
+			continue
+		}
+		if rule.when != nil {
+			holds, err := rule.when.eval(j.in)
+			if err != nil {
+				return false, fmt.Errorf("images[%d].when: %w", i, err)
+			}
+			if !holds {
+				continue
+			}
+		}
+		return rule.allow, nil
 	}
-	return false
+	return false, nil
 }
 
 // create judges the images that a container is made of, and pins them.
@@ -273,6 +382,13 @@ func (j *images) source(text, field string) (*refusal, error) {
 		name += ":latest"
 	}
 	if found == nil { // the Engine will say that it has none, and docker will pull it
+		if isName && maybeID(text) { // by the time of the call it could be an id's beginning
+			if field == "Image" {
+				j.pins.add(func(c *router.Call) error { return c.Body.Set(name, field) })
+			} else {
+				return &refusal{rule: "images", reason: fmt.Sprintf("%.128q is not there and could be an image's id: write its name with a tag", text)}, nil
+			}
+		}
 		if isName {
 			return j.canonical(name)
 		}
@@ -344,7 +460,7 @@ func (s *storedImage) names() []string {
 
 // look asks the Engine for an image; nil where it has none.
 func (j *images) look(text string) (*storedImage, error) {
-	if text == "" || strings.ContainsAny(text, "?#%\x00 ") {
+	if _, isName := canonicalName(text); !isName && !maybeID(text) || strings.ContainsAny(text, "?#%\x00 ") {
 		return nil, nil
 	}
 	answer, err := j.p.options.Engines.Get(j.ctx, j.in.call.Engine, "/images/"+escapePath(text)+"/json")
@@ -356,8 +472,11 @@ func (j *images) look(text string) (*storedImage, error) {
 		return nil, fmt.Errorf("looking up image %.128q: %w", text, err)
 	}
 	var found storedImage
-	if err := json.Unmarshal(answer, &found); err != nil || !strings.HasPrefix(found.ID, "sha256:") {
+	if err := json.Unmarshal(answer, &found); err != nil {
 		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer makes no sense: %w", text, err)
+	}
+	if !strings.HasPrefix(found.ID, "sha256:") {
+		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer has no image id", text)
 	}
 	return &found, nil
 }
@@ -376,10 +495,19 @@ func (j *images) load() (*refusal, error) {
 		return nil, nil
 	}
 	j.pins.add(func(c *router.Call) error {
-		c.Stream, c.Length = judgeLoad(c.Stream, j.allow(c, j.newName)), -1
+		c.Stream, c.Length = judgeLoad(c.Stream, j.allow(j.loaded)), -1
 		return nil
 	})
 	return nil, nil
+}
+
+// loaded judges a name in an archive. A digest there is only said, not
+// computed, so it proves nothing.
+func (j *images) loaded(name string) (*refusal, error) {
+	if strings.Contains(name, "@") {
+		return &refusal{rule: "images", reason: "a digest cannot be given as a name: save the image under NAME:TAG"}, nil
+	}
+	return j.newName(name)
 }
 
 // build judges the names that a build uses and gives, and lets its context go
@@ -392,6 +520,15 @@ func (j *images) build() (*refusal, error) {
 	if no, err := j.named(); no != nil || err != nil {
 		return no, err
 	}
+	if no, err := j.noIDs(); no != nil || err != nil {
+		return no, err
+	}
+	if remote := call.Query.Get("remote"); remote != "" && !j.everything() {
+		return &refusal{rule: "images", reason: fmt.Sprintf("remote=%.64q brings a context that nobody could judge: send it as the body", remote)}, nil
+	}
+	if call.Bool("pull") && !j.everything() {
+		return &refusal{rule: "images", reason: "pull=1 would build on an image that nobody has looked at: docker pull it first and leave --pull out"}, nil
+	}
 	if call.Stream == nil {
 		return nil, nil
 	}
@@ -400,7 +537,7 @@ func (j *images) build() (*refusal, error) {
 		return no, err
 	}
 	j.pins.add(func(c *router.Call) error {
-		b.allow, b.base = j.allow(c, func(name string) (*refusal, error) { return j.source(name, "") }), j.onbuild
+		b.allow, b.base = j.allow(func(name string) (*refusal, error) { return j.source(name, "") }), j.onbuild
 		c.Stream, c.Length = judgeBuild(c.Stream, b), -1
 		return nil
 	})
@@ -409,7 +546,7 @@ func (j *images) build() (*refusal, error) {
 
 // allow gives the judge of names that come in an archive; its error is the
 // answer to the caller.
-func (j *images) allow(c *router.Call, judge func(name string) (*refusal, error)) func(name string) error {
+func (j *images) allow(judge func(name string) (*refusal, error)) func(name string) error {
 	return func(name string) error {
 		no, err := judge(name)
 		if err != nil {
@@ -418,16 +555,26 @@ func (j *images) allow(c *router.Call, judge func(name string) (*refusal, error)
 		if no == nil {
 			return nil
 		}
-		return &router.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("moorgate: %s may not %s %.256s (role %s, %s): %s",
-			j.in.who.User, c.Action, name, j.role.name, no.rule, no.reason)}
+		if canonical, ok := canonicalName(name); ok {
+			name = canonical
+		}
+		return authz.Late(j.ctx, authz.Decision{
+			Rule:   "role " + j.role.name + ", " + no.rule,
+			Reason: fmt.Sprintf("%.256s: %s", name, no.reason),
+		})
 	}
 }
 
-// onbuild gives what an image makes builds on it do.
-func (j *images) onbuild(name string) ([]string, error) {
+// onbuild gives an image's id and what it makes builds on it do.
+func (j *images) onbuild(name string) (id string, triggers []string, err error) {
 	found, err := j.look(name)
-	if err != nil || found == nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return "", nil, err
+	case found != nil:
+		return found.ID, found.Config.OnBuild, nil
+	case j.everything():
+		return "", nil, nil
 	}
-	return found.Config.OnBuild, nil
+	return "", nil, refused("image %.128q is not there, and what it makes a build do could not be judged: docker pull it first", name)
 }

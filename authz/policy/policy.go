@@ -275,7 +275,11 @@ func denied(in *input, roles []*role) (authz.Decision, error) {
 func (p *Policy) judge(ctx context.Context, in *input, r *role) (commit func() error, no *refusal, err error) {
 	call := in.call
 	if _, ok := r.allow[call.Action]; !ok {
-		return nil, &refusal{reason: call.Action + " is not among what it allows: ask for it"}, nil
+		reason := call.Action + " is not among what it allows: ask for it"
+		if strings.HasPrefix(call.Action, "buildkit.") {
+			reason += ", or build with DOCKER_BUILDKIT=0 docker build"
+		}
+		return nil, &refusal{reason: reason}, nil
 	}
 	if r.engines != nil && !slices.Contains(r.engines, call.Engine) {
 		return nil, &refusal{depth: 1, reason: fmt.Sprintf("engine %s is not among its engines: use %s", call.Engine, strings.Join(r.engines, ", "))}, nil

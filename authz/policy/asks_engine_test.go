@@ -28,7 +28,7 @@ func realEngine(t *testing.T) *engine {
 		if os.Getenv("CI") != "" {
 			t.Fatal("MOORGATE_ENGINE names no Engine: run deploy/engine env")
 		}
-		t.Skip("MOORGATE_ENGINE names no Engine")
+		t.Skip("needs a Docker Engine of its own: run make test, which starts one")
 	}
 	return &engine{http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

@@ -25,6 +25,9 @@ import (
 func (s *server) askAs(uid uint32, socket, target string) (status, body string, exit int) {
 	s.t.Helper()
 	if os.Getuid() != 0 {
+		if os.Getenv("CI") != "" {
+			s.t.Fatal("calls as another user: CI runs it as root")
+		}
 		s.t.Skip("calls as another user: run it as root")
 	}
 	c := exec.Command("curl", "-s", "--max-time", "10", "-w", "\n%{http_code}", "--unix-socket", s.path(socket), "http://docker"+target)

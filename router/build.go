@@ -21,24 +21,22 @@ var build = []Route{
 }
 
 func buildRefs(c *Call) ([]Ref, error) {
-	var n names
-	for _, tag := range c.Query["t"] {
-		n.given(tag, "")
-	}
+	n := names{call: c}
+	n.queries("t", n.given)
 	n.cacheFrom(c.Query.Get("cachefrom"))
 	n.buildArgs(c.Query.Get("buildargs"))
 	n.outputs(c.Query.Get("outputs"))
-	switch remote := c.Query.Get("remote"); remote {
+	switch remote := n.query("remote"); remote.text {
 	case "", "client-session", "upload-request": // the client's own files, by the session
 	default:
-		n.add(Registry, remote)
+		n.add(Registry, Uses, remote)
 	}
-	mode := c.Query.Get("networkmode")
+	mode := n.query("networkmode")
 	if !n.joined(mode) {
 		n.network(mode)
 	}
-	n.add(Session, c.Query.Get("session"))
-	n.add(Build, c.Query.Get("buildid"))
+	n.add(Session, Uses, n.query("session"))
+	n.add(Build, Gives, n.query("buildid"))
 	return n.done()
 }
 
@@ -50,12 +48,12 @@ func (n *names) cacheFrom(text string) {
 		return
 	}
 	if json.Unmarshal([]byte(text), &list) != nil {
-		n.add(Image, text)
+		n.add(Image, Uses, implied(text))
 		return
 	}
 	for _, images := range list { // BuildKit joins the list with commas and splits it again
 		for image := range strings.SplitSeq(images, ",") {
-			n.image(image)
+			n.image(implied(image), Uses)
 		}
 	}
 }
@@ -68,12 +66,12 @@ func (n *names) buildArgs(text string) {
 		return
 	}
 	if json.Unmarshal([]byte(text), &args) != nil {
-		n.add(Image, text)
+		n.add(Image, Uses, implied(text))
 		return
 	}
 	if syntax := args["BUILDKIT_SYNTAX"]; syntax != nil {
 		if words := strings.Fields(*syntax); len(words) > 0 {
-			n.image(words[0])
+			n.image(implied(words[0]), Uses)
 		}
 	}
 }
@@ -86,20 +84,20 @@ func (n *names) outputs(text string) {
 		return
 	}
 	if json.Unmarshal([]byte(text), &list) != nil {
-		n.add(Image, text)
+		n.add(Image, Uses, implied(text))
 		return
 	}
 	for _, output := range list {
 		for name := range strings.SplitSeq(output.Attrs["name"], ",") {
-			n.given(name, "")
+			n.given(implied(name))
 		}
-		n.given(output.Attrs["dangling-name-prefix"], "")
+		n.given(implied(output.Attrs["dangling-name-prefix"]))
 	}
 }
 
 func buildCancelRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.add(Build, c.Query.Get("id"))
+	n := names{call: c}
+	n.add(Build, Uses, n.query("id"))
 	return n.done()
 }
 

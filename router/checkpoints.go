@@ -14,16 +14,16 @@ var checkpoints = []Route{
 }
 
 func checkpointRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.add(Checkpoint, c.Var("checkpoint"))
-	n.path(c.Query.Get("dir"))
+	n := names{call: c}
+	n.add(Checkpoint, Uses, n.variable("checkpoint"))
+	n.path(n.query("dir"))
 	return n.done()
 }
 
 func checkpointCreateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	body := c.Body.Root()
-	n.add(Checkpoint, body.Get("CheckpointID").Str())
-	n.path(body.Get("CheckpointDir").Str())
+	n.add(Checkpoint, Gives, n.at(body.Get("CheckpointID")))
+	n.path(n.at(body.Get("CheckpointDir")))
 	return n.done()
 }

@@ -23,7 +23,7 @@ var containers = []Route{
 	{Method: "GET", Pattern: "/containers/{name...}/stats", Action: "container.stats", Kind: Container, Reply: Stream, Lasts: true,
 		Query: "one-shot stream"},
 	{Method: "GET", Pattern: "/containers/{name...}/attach/ws", Action: "container.attach", Kind: Container, Reply: Hijack,
-		Query: "detachKeys logs stderr stdin stdout stream"},
+		Query: "detachKeys hijack logs stderr stdin stdout stream"}, // hijack is dockerode's; no Engine reads it
 	{Method: "GET", Pattern: "/exec/{id...}/json", Action: "exec.inspect", Kind: Exec},
 	{Method: "GET", Pattern: "/containers/{name...}/archive", Action: "container.copy_from", Kind: Container, Reply: Stream,
 		Query: "path"},
@@ -43,11 +43,11 @@ var containers = []Route{
 		Query: "condition"},
 	{Method: "POST", Pattern: "/containers/{name...}/resize", Action: "container.resize", Kind: Container, Query: "h w"},
 	{Method: "POST", Pattern: "/containers/{name...}/attach", Action: "container.attach", Kind: Container, Reply: Hijack,
-		Query: "detachKeys logs stderr stdin stdout stream"},
+		Query: "detachKeys hijack logs stderr stdin stdout stream"}, // hijack is dockerode's; no Engine reads it
 	{Method: "POST", Pattern: "/containers/{name...}/exec", Action: "exec.create", Kind: Container,
 		Body: JSON, Of: execCreate{}},
 	{Method: "POST", Pattern: "/exec/{name...}/start", Action: "exec.start", Kind: Exec, Reply: Hijack,
-		Body: JSON, Of: container.ExecStartOptions{}},
+		Body: JSON, Of: execStart{}},
 	{Method: "POST", Pattern: "/exec/{name...}/resize", Action: "exec.resize", Kind: Exec, Query: "h w"},
 	{Method: "POST", Pattern: "/containers/{name...}/rename", Action: "container.rename", Kind: Container, Query: "name",
 		Refs: containerRenameRefs},
@@ -62,38 +62,43 @@ var containers = []Route{
 }
 
 func containerListRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.container(c.Query.Get("before"))
-	n.container(c.Query.Get("since"))
-	n.filters(c, map[string]func(string){
-		"ancestor": n.image,
-		"before":   n.container,
-		"network":  n.network,
-		"since":    n.container,
-		"volume":   n.mounted,
+	n := names{call: c}
+	n.container(n.query("before"), Uses)
+	n.container(n.query("since"), Uses)
+	n.filters(func(filter string, m mention) {
+		switch filter {
+		case "ancestor":
+			n.image(m, Matches)
+		case "before", "since":
+			n.container(m, Uses)
+		case "network":
+			n.add(Network, Matches, m)
+		case "volume":
+			n.mounted(m)
+		}
 	})
 	return n.done()
 }
 
 // mounted adds the filter "volume", which takes a volume's name or the path in
 // a container that something is mounted at.
-func (n *names) mounted(text string) {
-	if !strings.HasPrefix(text, "/") {
-		n.add(Volume, text)
+func (n *names) mounted(m mention) {
+	if !strings.HasPrefix(m.text, "/") {
+		n.add(Volume, Matches, m)
 	}
 }
 
 func containerCreateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c, refs: make([]Ref, 0, 8)}
 	body := c.Body.Root()
-	n.container(c.Query.Get("name"))
-	n.image(body.Get("Image").Str())
+	n.container(n.query("name"), Gives)
+	n.image(n.at(body.Get("Image")), Uses)
 	n.hostConfig(body.Get("HostConfig"))
 	if field := misplaced(c.Body); field != "" {
 		return nil, fail(http.StatusBadRequest, "request body: %s stands at the top level: write it into HostConfig", field)
 	}
 	for network, endpoint := range body.Get("NetworkingConfig").Get("EndpointsConfig").Members() {
-		n.network(network)
+		n.network(n.key(network, endpoint))
 		n.endpoint(endpoint)
 	}
 	return n.done()
@@ -114,68 +119,93 @@ func misplaced(body *Document) string {
 }
 
 func (n *names) hostConfig(host Value) {
-	n.each(host.Get("Binds"), n.bind)
-	n.mounts(host.Get("Mounts"))
-	n.each(host.Get("VolumesFrom"), func(text string) {
-		name, _, _ := strings.Cut(text, ":") // an access mode may follow
-		n.container(name)
-	})
-	n.each(host.Get("Links"), n.link)
-	mode := host.Get("NetworkMode").Str()
-	if !n.joined(mode) {
-		n.network(mode)
+	var binds, mounts, volumesFrom, links, networkMode Value
+	for key, v := range host.Members() { // once: an object's members are found by walking them
+		switch key {
+		case "Binds":
+			binds = v
+		case "Mounts":
+			mounts = v
+		case "VolumesFrom":
+			volumesFrom = v
+		case "Links":
+			links = v
+		case "NetworkMode":
+			networkMode = v
+		case "PidMode", "IpcMode", "Cgroup", "UTSMode", "UsernsMode":
+			n.joined(n.at(v))
+		}
 	}
-	for _, field := range []string{"PidMode", "IpcMode", "Cgroup", "UTSMode", "UsernsMode"} {
-		n.joined(host.Get(field).Str())
+	n.each(binds, n.bind)
+	n.mounts(mounts)
+	n.each(volumesFrom, func(m mention) {
+		name, _, _ := m.cut(":") // an access mode may follow
+		n.container(name, Uses)
+	})
+	n.each(links, n.link)
+	if mode := n.at(networkMode); !n.joined(mode) {
+		n.network(mode)
 	}
 	n.resources(host)
 }
 
 // resources adds the host's devices of a HostConfig or an UpdateConfig.
 func (n *names) resources(host Value) {
-	for device := range host.Get("Devices").Elements() {
-		n.path(device.Get("PathOnHost").Str())
-	}
-	for _, field := range []string{
-		"BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
-	} {
-		for device := range host.Get(field).Elements() {
-			n.path(device.Get("Path").Str())
+	for key, list := range host.Members() {
+		path := "Path"
+		switch key {
+		case "Devices":
+			path = "PathOnHost"
+		case "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps":
+		default:
+			continue
+		}
+		for device := range list.Elements() {
+			n.path(n.at(device.Get(path)))
 		}
 	}
 }
 
 // joined adds the container whose namespace "container:NAME" joins, and says
 // whether the mode has that form.
-func (n *names) joined(mode string) bool {
-	name, ok := strings.CutPrefix(mode, "container:")
-	if ok {
-		n.container(name)
+func (n *names) joined(mode mention) bool {
+	const prefix = "container:"
+	if !strings.HasPrefix(mode.text, prefix) {
+		return false
 	}
-	return ok
+	n.container(mode.slice(len(prefix), len(mode.text)), Uses)
+	return true
 }
 
-// link adds the container of "NAME:ALIAS".
-func (n *names) link(text string) {
-	name, _, _ := strings.Cut(text, ":")
-	n.container(name)
+// link adds the container of "NAME:ALIAS", or of "NAME", which is its own
+// alias. Of "/NAME:/OTHER/ALIAS", as the Engine itself writes it, the slash in
+// front stays when the name is pinned: it says what the alias is.
+func (n *names) link(m mention) {
+	name, _, ok := m.cut(":")
+	switch {
+	case !ok:
+		name.at.tail = ":" + m.text
+	case strings.HasPrefix(name.text, "/"):
+		name = name.slice(1, len(name.text))
+	}
+	n.container(name, Uses)
 }
 
 func containerStartRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.add(Checkpoint, c.Query.Get("checkpoint"))
-	n.path(c.Query.Get("checkpoint-dir"))
+	n := names{call: c}
+	n.add(Checkpoint, Uses, n.query("checkpoint"))
+	n.path(n.query("checkpoint-dir"))
 	return n.done()
 }
 
 func containerRenameRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.container(c.Query.Get("name"))
+	n := names{call: c}
+	n.container(n.query("name"), Gives)
 	return n.done()
 }
 
 func containerUpdateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	n.resources(c.Body.Root())
 	return n.done()
 }
@@ -183,8 +213,8 @@ func containerUpdateRefs(c *Call) ([]Ref, error) {
 // commitRefs leaves the body's Image out: the Engine puts it into the new
 // image's configuration as text and looks nothing up by it.
 func commitRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.container(c.Query.Get("container"))
-	n.given(c.Query.Get("repo"), c.Query.Get("tag"))
+	n := names{call: c}
+	n.container(n.query("container"), Uses)
+	n.tagged(n.query("repo"), n.query("tag"), Gives)
 	return n.done()
 }

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,6 +32,7 @@ type Document struct {
 	nodes   []node
 	unknown []int32
 	schema  *schema
+	edits   uint32 // how often it was edited: places name nodes
 }
 
 // node is one value. Nodes lie in the order of the text: the children of node
@@ -57,7 +57,14 @@ func parseDocument(raw []byte, s *schema) (*Document, error) {
 	if len(raw) > MaxDocument {
 		return nil, tooLarge(MaxDocument)
 	}
-	d, err := parse(string(raw), s)
+	return parseText(string(raw), s)
+}
+
+func parseText(text string, s *schema) (*Document, error) {
+	if len(text) > MaxDocument {
+		return nil, tooLarge(MaxDocument)
+	}
+	d, err := parse(text, s)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "request body: %s", err.Error())
 	}
@@ -65,7 +72,7 @@ func parseDocument(raw []byte, s *schema) (*Document, error) {
 }
 
 func parse(text string, s *schema) (*Document, error) {
-	p := parser{Document: Document{text: text, schema: s, nodes: make([]node, 0, min(len(text)/24+4, maxValues))}}
+	p := parser{Document: Document{text: text, schema: s, nodes: make([]node, 0, min(len(text)/16+4, maxValues))}}
 	if err := p.value(s, 0); err != nil {
 		return nil, err
 	}
@@ -134,82 +141,6 @@ func (d *Document) path(i int32) string {
 	return b.String()
 }
 
-// Set writes value at the path of member names, making the objects on the way
-// that are missing or null.
-func (d *Document) Set(value any, path ...string) error {
-	if d == nil {
-		return fmt.Errorf("writing %s: the request has no body", strings.Join(path, "."))
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", strings.Join(path, "."), err)
-	}
-	at := int32(0)
-	for k, name := range path {
-		n := d.nodes[at]
-		if n.kind == 'n' { // null: everything from here on is new
-			return d.splice(n.start, n.end, nest(string(text), path[k:]))
-		}
-		if n.kind != '{' {
-			return fmt.Errorf("writing %s: %s is no object", strings.Join(path, "."), strings.Join(path[:k], "."))
-		}
-		child := Value{d, at}.Get(name)
-		if child.d == nil {
-			member := quote(name) + ":" + nest(string(text), path[k+1:])
-			if d.nodes[at].next > at+1 {
-				member += ","
-			}
-			return d.splice(n.start+1, n.start+1, member)
-		}
-		at = child.i
-	}
-	return d.splice(d.nodes[at].start, d.nodes[at].end, string(text))
-}
-
-// remove takes the member i out.
-func (d *Document) remove(i int32) error {
-	from, to := d.nodes[i].key-1, d.nodes[i].end
-	const space = " \t\r\n"
-	before := strings.TrimRight(d.text[:from], space)
-	after := strings.TrimLeft(d.text[to:], space)
-	switch {
-	case after[0] == ',':
-		to = int32(len(d.text) - len(after) + 1)
-	case before[len(before)-1] == ',':
-		from = int32(len(before) - 1)
-	}
-	return d.splice(from, to, "")
-}
-
-// splice replaces a part of the text and reads the whole again, so that an
-// edit can never make what reading would refuse.
-func (d *Document) splice(from, to int32, text string) error {
-	made, err := parseDocument([]byte(d.text[:from]+text+d.text[to:]), d.schema)
-	if err != nil {
-		return fmt.Errorf("editing the body: %w", err)
-	}
-	*d = *made
-	return nil
-}
-
-// nest wraps text in the objects that path names.
-func nest(text string, path []string) string {
-	for _, name := range slices.Backward(path) {
-		text = "{" + quote(name) + ":" + text + "}"
-	}
-	return text
-}
-
-func quote(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			b, _ := json.Marshal(s) // a string always marshals
-			return string(b)
-		}
-	}
-	return `"` + s + `"`
-}
-
 // Value is one value of a Document; the zero Value is a missing one.
 type Value struct {
 	d *Document
@@ -249,10 +180,11 @@ func (v Value) Empty() bool {
 // Get is the member called name; the missing Value if v is no object or has
 // none.
 func (v Value) Get(name string) Value {
-	for key, member := range v.Members() {
-		if key == name {
-			return member
-		}
+	if !v.is('{') {
+		return Value{}
+	}
+	if i := v.d.member(v.i, name); i >= 0 {
+		return Value{v.d, i}
 	}
 	return Value{}
 }

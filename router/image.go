@@ -33,6 +33,14 @@ func (e *spellingError) Error() string {
 // a plainer name (upper case, port 443, Docker Hub's other names, an IP
 // address in an odd form) is therefore an error that says what to write.
 func Canonical(ref string) (string, error) {
+	if name, ok := usual(ref); ok {
+		return name, nil
+	}
+	return parsed(ref)
+}
+
+// parsed is Canonical for any name.
+func parsed(ref string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		return "", fmt.Errorf("image %q is no image name (%w); write [HOST/]NAME[:TAG] or [HOST/]NAME@DIGEST", ref, err)
@@ -71,8 +79,12 @@ func Pull(fromImage, tag string) (string, error) {
 	if tag == "" {
 		return Canonical(name)
 	}
-	if _, err := Canonical(name); err != nil {
+	canonicalName, err := Canonical(name)
+	if err != nil {
 		return "", err
+	}
+	if base, old := splitTag(canonicalName); plainTag(tag) && !strings.Contains(old, ":") {
+		return base + ":" + tag, nil
 	}
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
@@ -91,11 +103,10 @@ func Pull(fromImage, tag string) (string, error) {
 // latest adds the tag "latest" to a canonical name that has neither tag nor
 // digest, as the Engine does wherever one image is meant.
 func latest(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
+	if name == "" || strings.Contains(name, "@") || strings.LastIndexByte(name, ':') > strings.LastIndexByte(name, '/') {
 		return name
 	}
-	return reference.TagNameOnly(named).String()
+	return name + ":latest"
 }
 
 // maybeID says whether the Engine may take an image reference for the
@@ -104,7 +115,16 @@ func maybeID(ref string) bool {
 	if strings.HasPrefix(ref, "sha256:") {
 		return true
 	}
-	return ref != "" && strings.Trim(ref, "0123456789abcdef") == ""
+	return ref != "" && isHex(ref)
+}
+
+func isHex(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // misspelled says what is wrong with a registry host that has a plainer

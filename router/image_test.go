@@ -1,6 +1,7 @@
 package router
 
 import (
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"testing"
@@ -88,6 +89,57 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
+// Names in their usual form are read as the library reads them, and those that
+// it refuses are not in it.
+func TestUsual(t *testing.T) {
+	pieces := []string{"a", "b1", "docker.io", "index.docker.io", "ghcr.io", "localhost", "library", "/", "/", "/", ":", ":", "@", "@", ".", "-", "_", "__", "--", "A",
+		"127.1", "10.0.0.7", "443", "5000", "sha256", digestA, strings.Repeat("a", 64), strings.Repeat("b", 190), "x-", "é", "v1.2", "com"}
+	random := rand.New(rand.NewPCG(1, 2))
+	usuals := 0
+	for range 200_000 {
+		var ref string
+		for range 1 + random.IntN(7) {
+			ref += pieces[random.IntN(len(pieces))]
+		}
+		name, ok := usual(ref)
+		if !ok {
+			continue
+		}
+		usuals++
+		if want, err := parsed(ref); err != nil || want != name {
+			t.Fatalf("%q is usual %q, but read %q, %v", ref, name, want, err)
+		}
+		named, err := reference.ParseNormalizedNamed(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tagged, err := reference.WithTag(named, "v-1.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := canonical(ref, tagged)
+		if got, err := Pull(ref, "v-1.0"); err != nil || got != want {
+			t.Fatalf("Pull(%q, v-1.0) = %q, %v, the Engine pulls %q", ref, got, err, want)
+		}
+	}
+	if usuals < 10_000 {
+		t.Errorf("only %d are usual", usuals)
+	}
+}
+
+func BenchmarkCanonical(b *testing.B) {
+	for _, ref := range []string{"busybox", "ghcr.io/acme/tool:v1", "localhost:5000/acme/tool:v1"} {
+		b.Run(ref, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Canonical(ref); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestPull(t *testing.T) {
 	for _, tt := range []struct{ from, tag, want string }{
 		{"busybox", "", "docker.io/library/busybox"}, // every tag
@@ -122,7 +174,7 @@ func TestPull(t *testing.T) {
 func FuzzCanonical(f *testing.F) {
 	for _, ref := range []string{
 		"busybox", "index.docker.io/busybox:1", "localhost:5000/a/b:c", "a:1@" + digestA, "ghcr.io:443/a", "FOO/a", "[::1]/a",
-		"docker.io/library/sha256:aa", "127.1/a",
+		"docker.io/library/sha256:aa", "127.1/a", "a/b-c_d.e:F_.-1", "docker.io/a", "a.b/c__d", "sha256@" + digestA, "a.docker.io/b", "localhost/a",
 	} {
 		f.Add(ref)
 	}
@@ -141,6 +193,11 @@ func FuzzCanonical(f *testing.F) {
 		}
 		if got != want {
 			t.Fatalf("Canonical(%q) = %q, the Engine reads %q", ref, got, want)
+		}
+		if name, ok := usual(ref); ok {
+			if slow, err := parsed(ref); err != nil || slow != name {
+				t.Fatalf("%q is plain %q, but read %q, %v", ref, name, slow, err)
+			}
 		}
 		if again, err := Canonical(got); err != nil || again != got {
 			t.Fatalf("Canonical(%q) = %q, read again %q, %v", ref, got, again, err)

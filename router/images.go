@@ -35,18 +35,22 @@ var images = []Route{
 }
 
 func imageListRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.filters(c, map[string]func(string){"before": n.image, "since": n.image})
+	n := names{call: c}
+	n.filters(func(filter string, m mention) {
+		if filter == "before" || filter == "since" {
+			n.image(m, Uses)
+		}
+	})
 	return n.done()
 }
 
 // imageSearchRefs adds the registry that the Engine asks: the part of the term
 // before the first slash, if it looks like a host.
 func imageSearchRefs(c *Call) ([]Ref, error) {
-	var n names
-	host, _, ok := strings.Cut(c.Query.Get("term"), "/")
-	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		host = ""
+	n := names{call: c}
+	host, _, ok := n.query("term").cut("/")
+	if !ok || !strings.ContainsAny(host.text, ".:") && host.text != "localhost" {
+		host = implied("")
 	}
 	n.registry(host)
 	return n.done()
@@ -54,10 +58,8 @@ func imageSearchRefs(c *Call) ([]Ref, error) {
 
 // imageSaveRefs leaves a missing tag missing: it means all tags of a name.
 func imageSaveRefs(c *Call) ([]Ref, error) {
-	var n names
-	for _, name := range c.Query["names"] {
-		n.repository(name)
-	}
+	n := names{call: c}
+	n.queries("names", func(m mention) { n.repository(m, Uses) })
 	return n.done()
 }
 
@@ -70,19 +72,20 @@ func pullOrImport(c *Call) string {
 }
 
 func imageCreateRefs(c *Call) ([]Ref, error) {
-	var n names
-	tag := c.Query.Get("tag")
-	if from := c.Query.Get("fromImage"); from != "" { // repo and fromSrc are not read then
-		name, err := Pull(from, tag)
-		n.judged(join(from, tag), name, err)
+	n := names{call: c}
+	tag := n.query("tag")
+	if from := n.query("fromImage"); from.text != "" { // repo and fromSrc are not read then
+		name, err := Pull(from.text, tag.text)
+		n.judged(joined(from, tag), UsesOrMakes, name, err)
 		return n.done()
 	}
-	n.given(c.Query.Get("repo"), tag)
-	if source := c.Query.Get("fromSrc"); source != "-" && source != "" {
-		if !strings.Contains(source, "://") {
-			source = "http://" + source
+	n.tagged(n.query("repo"), tag, Gives)
+	if source := n.query("fromSrc"); source.text != "-" && source.text != "" {
+		name := source.text
+		if !strings.Contains(name, "://") {
+			name = "http://" + name
 		}
-		n.add(Registry, source)
+		n.addAs(Registry, Uses, name, source.at)
 	}
 	return n.done()
 }
@@ -90,16 +93,16 @@ func imageCreateRefs(c *Call) ([]Ref, error) {
 // imagePushRefs adds what is pushed under a tag; without one it is what the
 // path names, with all its tags.
 func imagePushRefs(c *Call) ([]Ref, error) {
-	var n names
-	if tag := c.Query.Get("tag"); tag != "" {
-		n.given(c.Name(), tag)
+	n := names{call: c}
+	if tag := n.query("tag"); tag.text != "" {
+		n.tagged(n.variable("name"), tag, Uses)
 	}
 	return n.done()
 }
 
 func imageTagRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.given(c.Query.Get("repo"), c.Query.Get("tag"))
+	n := names{call: c}
+	n.tagged(n.query("repo"), n.query("tag"), Gives)
 	return n.done()
 }
 

@@ -18,29 +18,29 @@ var networks = []Route{
 }
 
 func networkCreateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	body := c.Body.Root()
-	n.add(Network, body.Get("Name").Str())
-	n.network(body.Get("ConfigFrom").Get("Network").Str())
+	n.add(Network, Gives, n.at(body.Get("Name")))
+	n.network(n.at(body.Get("ConfigFrom").Get("Network")))
 	return n.done()
 }
 
 func networkConnectRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	body := c.Body.Root()
-	n.container(body.Get("Container").Str())
+	n.container(n.at(body.Get("Container")), Uses)
 	n.endpoint(body.Get("EndpointConfig"))
 	return n.done()
 }
 
 func networkDisconnectRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.container(c.Body.Root().Get("Container").Str())
+	n := names{call: c}
+	n.container(n.at(c.Body.Root().Get("Container")), Uses)
 	return n.done()
 }
 
 // endpoint adds what the settings of one container in one network name.
 func (n *names) endpoint(settings Value) {
-	n.network(settings.Get("NetworkID").Str())
+	n.network(n.at(settings.Get("NetworkID")))
 	n.each(settings.Get("Links"), n.link)
 }

@@ -193,7 +193,13 @@ func (p *parser) str() (escaped bool, err error) {
 	}
 	p.at++
 	from, ascii := p.at, true
-	for p.at < len(p.text) {
+	for {
+		for p.at < len(p.text) && usualByte[p.text[p.at]] {
+			p.at++
+		}
+		if p.at >= len(p.text) {
+			return false, p.syntax("the end of the string")
+		}
 		switch c := p.text[p.at]; {
 		case c == '"':
 			if !ascii && !utf8.ValidString(p.text[from:p.at]) {
@@ -209,12 +215,19 @@ func (p *parser) str() (escaped bool, err error) {
 		case c < ' ':
 			return false, fmt.Errorf("control character at byte %d: write it as \\u%04x", p.at, c)
 		default:
-			ascii = ascii && c < 0x80
+			ascii = false
 			p.at++
 		}
 	}
-	return false, p.syntax("the end of the string")
 }
+
+// usualByte says of each byte whether it stands for itself in a string.
+var usualByte = func() (usual [256]bool) {
+	for c := ' '; c < 0x80; c++ {
+		usual[c] = c != '"' && c != '\\'
+	}
+	return usual
+}()
 
 func (p *parser) escape() error {
 	p.at++

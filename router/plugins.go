@@ -27,17 +27,17 @@ var plugins = []Route{
 
 // pluginRefs adds what is fetched from a registry and the name it is to get.
 func pluginRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.plugin(c.Query.Get("remote"))
-	n.plugin(c.Query.Get("name"))
+	n := names{call: c}
+	n.plugin(n.query("remote"), UsesOrMakes)
+	n.plugin(n.query("name"), Gives)
 	return n.done()
 }
 
 // pluginPullRefs is pluginRefs and what the plugin is granted.
 func pluginPullRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.plugin(c.Query.Get("remote"))
-	n.plugin(c.Query.Get("name"))
+	n := names{call: c}
+	n.plugin(n.query("remote"), UsesOrMakes)
+	n.plugin(n.query("name"), Gives)
 	for grant := range c.Body.Root().Elements() {
 		n.privilege(grant.Get("Name").Str(), grant.Get("Value"))
 	}
@@ -57,9 +57,9 @@ func (n *names) privilege(name string, values Value) {
 // pluginSetRefs adds the values that look like paths: "data.source=/srv"
 // mounts another folder of the host, "data=/srv" may.
 func pluginSetRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.each(c.Body.Root(), func(setting string) {
-		if _, value, _ := strings.Cut(setting, "="); strings.HasPrefix(value, "/") {
+	n := names{call: c}
+	n.each(c.Body.Root(), func(setting mention) {
+		if _, value, _ := setting.cut("="); strings.HasPrefix(value.text, "/") {
 			n.path(value)
 		}
 	})

@@ -62,10 +62,8 @@ func askMux(t testing.TB, r *http.Request, pass bool) (x exchange) {
 	t.Helper()
 	mux := *table
 	mux.Next = HandlerFunc(func(w http.ResponseWriter, r *http.Request, c *Call) error {
-		if c.Route.Refs != nil { // as the chain does before anyone is asked
-			if _, err := c.Route.Refs(c); err != nil {
-				return err
-			}
+		if _, err := c.Objects(); err != nil { // as the chain does before anyone is asked
+			return err
 		}
 		x.call, c.PassUnknown = c, pass
 		out, err := c.Request(r.Context())

@@ -3,6 +3,7 @@ package router
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"reflect"
@@ -21,6 +22,7 @@ type claim struct {
 	row   *Route
 	where string // query, body, path
 	kind  Kind   // "-" for nothing
+	use   Use
 	text  string // FIELD=VALUE as in the file
 	sets  []setting
 }
@@ -68,7 +70,8 @@ func readClaims(t *testing.T) (claims []claim) {
 		}
 		for _, row := range rows {
 			for _, field := range fields {
-				c := claim{row: row, where: words[0], kind: Kind(words[1]), text: field}
+				c := claim{row: row, where: words[0], kind: Kind(strings.TrimRight(words[1], "+?~")), text: field}
+				c.use = Use(1 + strings.IndexByte("+?~", words[1][len(words[1])-1]))
 				for _, text := range append(slices.Clone(context), field) {
 					name, value, given := strings.Cut(text, "=")
 					if !given {
@@ -86,15 +89,26 @@ func readClaims(t *testing.T) (claims []claim) {
 // call makes the call that a claim is about.
 func (c claim) call(t *testing.T) *Call {
 	t.Helper()
-	call := &Call{Route: c.row, Query: url.Values{}}
+	call := &Call{Route: c.row, Action: c.row.Action, Query: url.Values{}, Header: http.Header{}}
 	for _, name := range variables.FindAllStringSubmatch(c.row.Pattern, -1) {
 		call.vars = append(call.vars, variable{name[1], "some"})
+	}
+	if call.isSocket() {
+		call.Upgrade = "websocket"
+		call.Header = http.Header{"Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}, "Sec-Websocket-Version": {"13"}}
 	}
 	var body any
 	for _, s := range c.sets {
 		switch c.where {
 		case "query":
 			call.Query.Set(s.field, s.value)
+			if s.field == "filters" {
+				f, err := ParseFilters(s.value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				call.SetFilters(f)
+			}
 		case "path":
 			call.SetVar(s.field, s.value)
 		case "body":
@@ -160,16 +174,12 @@ func put(t *testing.T, to any, path, value string) any {
 // Whatever names an object is in Refs under its kind, and nothing else is.
 func TestRefs(t *testing.T) {
 	for _, c := range readClaims(t) {
-		var refs []Ref
-		call := c.call(t)
-		if c.row.Refs != nil {
-			var err error
-			if refs, err = c.row.Refs(call); err != nil {
-				t.Errorf("%v: %v", c, err)
-			}
+		refs, err := c.call(t).Further()
+		if err != nil {
+			t.Errorf("%v: %v", c, err)
 		}
 		found := slices.ContainsFunc(refs, func(r Ref) bool {
-			return strings.Contains(r.Name, marker) && (c.kind == "-" || r.Kind == c.kind)
+			return strings.Contains(r.Name, marker) && (c.kind == "-" || r.Kind == c.kind && r.Use == c.use)
 		})
 		if found != (c.kind != "-") {
 			t.Errorf("%v: names %s, and Refs are %v", c, c.kind, refs)
@@ -311,7 +321,7 @@ func TestRefsRead(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		refs, err := row.Refs(call)
+		refs, err := call.Further()
 		var words []string
 		for _, r := range refs {
 			words = append(words, string(r.Kind)+" "+r.Name)

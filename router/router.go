@@ -100,7 +100,21 @@ type Route struct {
 type Ref struct {
 	Kind Kind
 	Name string // as the caller wrote it; for images the canonical name where there is one
+	Use  Use
+	At   Place
 }
+
+// Use says what a call does with an object that it names. The zero value is
+// that the object must be there.
+type Use uint8
+
+// What calls do with objects.
+const (
+	Uses        Use = iota // it must be there, or the Engine answers that it is not
+	Gives                  // the name is given to an object that the call makes, or anew
+	UsesOrMakes            // it is made, or fetched, if it is not there: the volume in "data:/data", what is pulled
+	Matches                // a filter compares with it; nothing need be there
+)
 
 // Handler serves one Call. An error it returns is answered by Fail; where the
 // answer has begun already it must be a *Broken.

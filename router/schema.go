@@ -162,6 +162,17 @@ func (s *schema) element() *schema {
 	return s.elem
 }
 
+// named is the schema of the member called name.
+func (s *schema) named(name string) *schema {
+	if known, ok := -1, false; s != nil && s.kind == structure {
+		if known, ok = s.byName[name]; !ok {
+			return nil
+		}
+		return s.fields[known].schema
+	}
+	return s.member(-1)
+}
+
 // member is the schema of an object's member: field known of a struct, or any
 // of a map.
 func (s *schema) member(known int) *schema {
@@ -243,6 +254,7 @@ var spelling = map[string]string{
 // keys are those of one object so far.
 type keys struct {
 	schema *schema
+	next   int       // the field that follows the last one: most clients write them in the Engine's order
 	known  uint64    // bits of fields seen, below 64
 	names  *[]string // from from on: names of a map, folded names of a struct, those not in known
 	from   int
@@ -260,7 +272,12 @@ func (k *keys) add(name string) (int, error) {
 		return -1, k.note(name)
 	}
 	if k.schema.isStruct() {
-		if i, ok := k.schema.byName[name]; ok {
+		i, ok := k.next, k.next < len(k.schema.fields) && k.schema.fields[k.next].name == name
+		if !ok {
+			i, ok = k.schema.byName[name]
+		}
+		if ok {
+			k.next = i + 1
 			if i >= 64 {
 				return i, k.note(fold(name))
 			}

@@ -54,8 +54,8 @@ var swarm = []Route{
 // named is the Refs of a body whose Name is the object's own, new or kept.
 func named(kind Kind) func(*Call) ([]Ref, error) {
 	return func(c *Call) ([]Ref, error) {
-		var n names
-		n.add(kind, c.Body.Root().Get("Name").Str())
+		n := names{call: c}
+		n.add(kind, Gives, n.at(c.Body.Root().Get("Name")))
 		return n.done()
 	}
 }
@@ -63,54 +63,54 @@ func named(kind Kind) func(*Call) ([]Ref, error) {
 // taskListRefs adds the filters that the Engine looks up, answering 404 for
 // what does not exist.
 func taskListRefs(c *Call) ([]Ref, error) {
-	var n names
-	n.filters(c, map[string]func(string){
-		"node": func(name string) {
-			if name != "self" {
-				n.add(Node, name)
-			}
-		},
-		"service": func(name string) { n.add(Service, name) },
+	n := names{call: c}
+	n.filters(func(filter string, m mention) {
+		switch {
+		case filter == "node" && m.text != "self":
+			n.add(Node, Uses, m)
+		case filter == "service":
+			n.add(Service, Uses, m)
+		}
 	})
 	return n.done()
 }
 
 func serviceRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	body := c.Body.Root()
-	n.add(Service, body.Get("Name").Str())
+	n.add(Service, Gives, n.at(body.Get("Name")))
 	n.attachments(body.Get("Networks"))
 	task := body.Get("TaskTemplate")
 	n.attachments(task.Get("Networks"))
 	n.containerSpec(task.Get("ContainerSpec"))
 	plugin := task.Get("PluginSpec")
-	n.plugin(plugin.Get("name").Str())
-	n.plugin(plugin.Get("remote").Str())
+	n.plugin(n.at(plugin.Get("name")), Gives)
+	n.plugin(n.at(plugin.Get("remote")), UsesOrMakes)
 	for grant := range plugin.Get("privileges").Elements() {
 		n.privilege(grant.Get("name").Str(), grant.Get("value"))
 	}
-	n.container(task.Get("NetworkAttachmentSpec").Get("ContainerID").Str())
+	n.container(n.at(task.Get("NetworkAttachmentSpec").Get("ContainerID")), Uses)
 	return n.done()
 }
 
 func (n *names) attachments(list Value) {
 	for network := range list.Elements() {
-		n.network(network.Get("Target").Str())
+		n.network(n.at(network.Get("Target")))
 	}
 }
 
 func (n *names) containerSpec(spec Value) {
-	n.image(spec.Get("Image").Str())
+	n.image(n.at(spec.Get("Image")), UsesOrMakes)
 	n.mounts(spec.Get("Mounts"))
 	for secret := range spec.Get("Secrets").Elements() {
-		n.add(Secret, secret.Get("SecretID").Str())
-		n.add(Secret, secret.Get("SecretName").Str())
+		n.add(Secret, Uses, n.at(secret.Get("SecretID")))
+		n.add(Secret, Uses, n.at(secret.Get("SecretName")))
 	}
 	for config := range spec.Get("Configs").Elements() {
-		n.add(Config, config.Get("ConfigID").Str())
-		n.add(Config, config.Get("ConfigName").Str())
+		n.add(Config, Uses, n.at(config.Get("ConfigID")))
+		n.add(Config, Uses, n.at(config.Get("ConfigName")))
 	}
 	credential := spec.Get("Privileges").Get("CredentialSpec")
-	n.add(Config, credential.Get("Config").Str())
-	n.path(credential.Get("File").Str())
+	n.add(Config, Uses, n.at(credential.Get("Config")))
+	n.path(n.at(credential.Get("File")))
 }

@@ -18,23 +18,23 @@ var volumes = []Route{
 }
 
 func volumeCreateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	body := c.Body.Root()
-	n.add(Volume, body.Get("Name").Str())
+	n.add(Volume, Gives, n.at(body.Get("Name")))
 	n.volumeOptions(body.Get("DriverOpts"))
 	n.clusterVolume(body.Get("ClusterVolumeSpec"))
 	return n.done()
 }
 
 func volumeUpdateRefs(c *Call) ([]Ref, error) {
-	var n names
+	n := names{call: c}
 	n.clusterVolume(c.Body.Root().Get("Spec"))
 	return n.done()
 }
 
 func (n *names) clusterVolume(spec Value) {
 	for secret := range spec.Get("Secrets").Elements() {
-		n.add(Secret, secret.Get("Secret").Str())
+		n.add(Secret, Uses, n.at(secret.Get("Secret")))
 	}
 }
 
@@ -42,14 +42,15 @@ func (n *names) clusterVolume(spec Value) {
 // which hands them to mount(2): with type=none and o=bind the device is a
 // folder of the host, and an overlay has its folders in o.
 func (n *names) volumeOptions(options Value) {
-	n.path(options.Get("device").Str())
-	for option := range strings.SplitSeq(options.Get("o").Str(), ",") {
-		key, value, _ := strings.Cut(option, "=")
+	n.path(n.at(options.Get("device")))
+	for _, option := range n.at(options.Get("o")).split(",") {
+		name, value, _ := option.cut("=")
+		key := name.text
 		// The kernel takes relative folders here, from where the Engine runs.
 		layer := strings.HasPrefix(key, "lowerdir") || strings.HasPrefix(key, "datadir") ||
 			key == "upperdir" || key == "workdir"
-		for path := range strings.SplitSeq(value, ":") {
-			if layer || strings.HasPrefix(path, "/") {
+		for _, path := range value.split(":") {
+			if layer || strings.HasPrefix(path.text, "/") {
 				n.path(path)
 			}
 		}
@@ -59,12 +60,14 @@ func (n *names) volumeOptions(options Value) {
 // mounts adds what the Mounts of a container or a service bring in.
 func (n *names) mounts(list Value) {
 	for mount := range list.Elements() {
-		source := mount.Get("Source").Str()
+		source := n.at(mount.Get("Source"))
 		switch mount.Get("Type").Str() {
-		case "volume", "cluster":
-			n.add(Volume, source)
+		case "volume":
+			n.add(Volume, UsesOrMakes, source)
+		case "cluster":
+			n.add(Volume, Uses, source)
 		case "image":
-			n.image(source)
+			n.image(source, Uses)
 		default: // bind, npipe, and what is not known yet: the worst that it can be
 			n.path(source)
 		}
@@ -74,20 +77,20 @@ func (n *names) mounts(list Value) {
 
 // bind adds the source of "SOURCE:TARGET[:OPTIONS]". Text with no source is a
 // target alone and makes a volume without a name.
-func (n *names) bind(text string) {
-	source, rest, ok := strings.Cut(text, ":")
+func (n *names) bind(m mention) {
+	source, rest, ok := m.cut(":")
 	if !ok {
 		return
 	}
 	// No volume has a name of one letter: this is a drive of a Windows Engine.
-	if len(source) == 1 && (strings.HasPrefix(rest, `\`) || strings.HasPrefix(rest, "/")) {
-		folder, _, _ := strings.Cut(rest, ":")
-		n.path(source + ":" + folder)
+	if len(source.text) == 1 && (strings.HasPrefix(rest.text, `\`) || strings.HasPrefix(rest.text, "/")) {
+		folder, _, _ := rest.cut(":")
+		n.path(m.slice(0, len("c:")+len(folder.text)))
 		return
 	}
-	if strings.HasPrefix(source, "/") || strings.HasPrefix(source, `\`) {
+	if strings.HasPrefix(source.text, "/") || strings.HasPrefix(source.text, `\`) {
 		n.path(source)
 		return
 	}
-	n.add(Volume, source)
+	n.add(Volume, UsesOrMakes, source)
 }

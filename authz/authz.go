@@ -15,6 +15,10 @@ type Decision struct {
 	Allow  bool
 	Rule   string // what decided, for the caller and the record: "role developer, images[1]"
 	Reason string // why, and what to do instead
+
+	// Subject is what a refusal is about, where that is not what the call's
+	// query or body names first.
+	Subject string
 }
 
 // Authorizer judges calls.
@@ -29,13 +33,24 @@ type Authorizer interface {
 	Authorize(ctx context.Context, who identity.Identity, call *router.Call) (Decision, error)
 }
 
-// Reviewer is an Authorizer that also judges the Engine's answer, before the
-// caller sees any of it.
+// Reviewer is an Authorizer that also judges the Engine's finite answers,
+// before the caller sees any of them.
 type Reviewer interface {
 	Authorizer
 
 	// Review says whether who may see resp. Errors are as in Authorize.
 	Review(ctx context.Context, who identity.Identity, call *router.Call, resp *http.Response) (Decision, error)
+}
+
+// StreamReviewer is a Reviewer that also judges answers that grow
+// (router.Stream), of which nothing may have come yet.
+type StreamReviewer interface {
+	Reviewer
+
+	// ReviewStream says whether who may see resp, from its status and header.
+	// To cut what it carries it puts a reader of its own in the Body's place,
+	// as proxy.Review says; it must not read here.
+	ReviewStream(ctx context.Context, who identity.Identity, call *router.Call, resp *http.Response) (Decision, error)
 }
 
 // Unrestricted allows everything, also what this version of moorgate does not
@@ -50,8 +65,3 @@ func (u Unrestricted) Authorize(_ context.Context, _ identity.Identity, call *ro
 	call.PassUnknown = true
 	return Decision{Allow: true, Rule: u.Name()}, nil
 }
-
-// DryRun makes a Chain ask a and record what it would deny, but not obey it.
-func DryRun(a Authorizer) Authorizer { return dryRun{a} }
-
-type dryRun struct{ Authorizer }

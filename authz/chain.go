@@ -33,7 +33,8 @@ type Chain struct {
 type step struct {
 	name   string
 	ask    Authorizer
-	review Reviewer // nil if it does not review
+	review Reviewer       // nil if it does not review
+	stream StreamReviewer // nil if it does not review what grows
 	dryRun bool
 }
 
@@ -46,6 +47,7 @@ func New(authorizers []Authorizer, o Options) *Chain {
 			s.ask, s.dryRun = d.Authorizer, true
 		}
 		s.review, _ = s.ask.(Reviewer)
+		s.stream, _ = s.ask.(StreamReviewer)
 		c.steps = append(c.steps, s)
 	}
 	return c
@@ -81,7 +83,7 @@ func (c *Chain) judge(ctx context.Context, rec *audit.Record, call *router.Call)
 		rec.Decision = audit.Allow
 		return nil
 	}
-	refs, err := objects(call)
+	refs, err := call.Objects()
 	if err != nil {
 		return err
 	}
@@ -90,7 +92,11 @@ func (c *Chain) judge(ctx context.Context, rec *audit.Record, call *router.Call)
 	}
 	j := judgement{rec: rec, who: who, call: call}
 	for _, s := range c.steps {
-		d, err := s.ask.Authorize(j.withLate(ctx, s), who, call)
+		authorize := s.ask.Authorize
+		if s.dryRun {
+			authorize = s.rehearse
+		}
+		d, err := authorize(j.withLate(ctx, s), who, call)
 		if err := j.take(s, d, err); err != nil {
 			return err
 		}
@@ -134,7 +140,8 @@ func (c *Chain) Review(ctx context.Context, call *router.Call, resp *http.Respon
 	}
 	j := judgement{rec: audit.From(ctx), call: call}
 	for _, s := range c.steps {
-		if s.review == nil {
+		review := s.reviewer(call)
+		if review == nil {
 			continue
 		}
 		if j.who.User == "" {
@@ -144,10 +151,24 @@ func (c *Chain) Review(ctx context.Context, call *router.Call, resp *http.Respon
 			}
 			j.who = who
 		}
-		d, err := s.review.Review(ctx, j.who, call, resp)
+		d, err := review(ctx, j.who, call, resp)
 		if err := j.take(s, d, err); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// reviewer is how s reviews the answer to a call; nil if it does not.
+func (s *step) reviewer(call *router.Call) func(context.Context, identity.Identity, *router.Call, *http.Response) (Decision, error) {
+	switch {
+	case s.review == nil:
+	case s.dryRun:
+		return s.rehearseReview
+	case call.Route.Reply <= router.List:
+		return s.review.Review
+	case call.Route.Reply == router.Stream && s.stream != nil:
+		return s.stream.ReviewStream
 	}
 	return nil
 }
@@ -219,7 +240,11 @@ func (j *judgement) text(d *Decision) string {
 	b.WriteString(j.who.User)
 	b.WriteString(" may not ")
 	b.WriteString(j.call.Action)
-	if s := subject(j.call); s != "" {
+	s := shown(d.Subject)
+	if s == "" {
+		s = subject(j.call)
+	}
+	if s != "" {
 		b.WriteByte(' ')
 		b.WriteString(s)
 	}
@@ -233,24 +258,6 @@ func (j *judgement) text(d *Decision) string {
 	return b.String()
 }
 
-// objects gives what the call names: first what its path names, then what its
-// query and body bring in.
-func objects(call *router.Call) ([]router.Ref, error) {
-	var refs []router.Ref
-	if name := call.Name(); name != "" {
-		refs = append(refs, router.Ref{Kind: call.Route.Kind, Name: name})
-	}
-	if call.Route.Refs == nil {
-		return refs, nil
-	}
-	further, err := call.Route.Refs(call)
-	var known *router.Error
-	if err != nil && !errors.As(err, &known) {
-		err = &router.Error{Status: http.StatusBadRequest, Message: err.Error()}
-	}
-	return append(refs, further...), err
-}
-
 // maxSubject bounds how much of a name a message repeats.
 const maxSubject = 256
 
@@ -258,11 +265,14 @@ const maxSubject = 256
 // bring in, else the path's.
 func subject(call *router.Call) string {
 	name := call.Name()
-	if call.Route.Refs != nil {
-		if refs, err := call.Route.Refs(call); err == nil && len(refs) > 0 {
-			name = refs[0].Name
-		}
+	if refs, err := call.Further(); err == nil && len(refs) > 0 {
+		name = refs[0].Name
 	}
+	return shown(name)
+}
+
+// shown is a name as messages repeat it.
+func shown(name string) string {
 	if len(name) > maxSubject {
 		name = name[:maxSubject] + "..."
 	}

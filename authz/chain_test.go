@@ -286,6 +286,20 @@ func TestSubject(t *testing.T) {
 	}
 }
 
+// A refusal may say what it is about, where the call names several objects.
+func TestChainSubject(t *testing.T) {
+	for subject, want := range map[string]string{
+		"":             "moorgate: alice may not image.pull docker.io/library/ubuntu:22.04 (r)",
+		"ghcr.io/a/b":  "moorgate: alice may not image.pull ghcr.io/a/b (r)",
+		"ghcr.io\na/b": `moorgate: alice may not image.pull "ghcr.io\na/b" (r)`,
+	} {
+		_, rec, err := run(New([]Authorizer{says{name: "roles", d: Decision{Rule: "r", Subject: subject}}}, Options{}), alice, pull(), nil)
+		if err == nil || err.Error() != want || rec.Decision != audit.Deny {
+			t.Errorf("%q: %v, %s", subject, err, rec.Decision)
+		}
+	}
+}
+
 func BenchmarkChain(b *testing.B) {
 	c := New([]Authorizer{says{name: "roles", d: Decision{Allow: true, Rule: "role developer"}}}, Options{})
 	h := c.Middleware(router.HandlerFunc(func(http.ResponseWriter, *http.Request, *router.Call) error { return nil }))
@@ -297,5 +311,40 @@ func BenchmarkChain(b *testing.B) {
 	for b.Loop() {
 		*rec = audit.Record{}
 		h.ServeCall(nil, r, call)
+	}
+}
+
+// cuts reviews streams too.
+type cuts struct{ reviews }
+
+func (c cuts) ReviewStream(context.Context, identity.Identity, *router.Call, *http.Response) (Decision, error) {
+	return Decision{Allow: true, Rule: "cut"}, nil
+}
+
+// TestChainReviewOfStreams: who may only see finite answers is not asked about
+// one that grows, and nobody about what is no answer at all.
+func TestChainReviewOfStreams(t *testing.T) {
+	yes := says{name: "opa", d: Decision{Allow: true}}
+	never := reviews{yes, Decision{}, errors.New("asked about a stream")}
+	for _, test := range []struct {
+		reviewer Authorizer
+		reply    router.Reply
+		fails    bool
+		rule     string
+	}{
+		{never, router.List, true, "opa"},
+		{never, router.Stream, false, ""},
+		{cuts{never}, router.Stream, false, "cut"},
+		{cuts{never}, router.Plain, true, "opa"},
+		{cuts{never}, router.Hijack, false, ""},
+		{cuts{never}, router.H2C, false, ""},
+	} {
+		rec := &audit.Record{}
+		ctx := identity.NewContext(audit.NewContext(t.Context(), rec), alice)
+		call := &router.Call{Action: "system.events", Route: &router.Route{Reply: test.reply}}
+		err := New([]Authorizer{test.reviewer}, Options{}).Review(ctx, call, &http.Response{})
+		if (err != nil) != test.fails || rec.Rule != test.rule {
+			t.Errorf("%T of %s: %v, rule %q", test.reviewer, test.reply, err, rec.Rule)
+		}
 	}
 }

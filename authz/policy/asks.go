@@ -9,8 +9,7 @@ import (
 	"moorgate/router"
 )
 
-// asks is the judging of what one call asks for, for one role. The call stays
-// as it is until commit: several roles may be asked about it.
+// asks is the judging of what one call asks for, for one role.
 type asks struct {
 	ctx   context.Context
 	p     *Policy
@@ -20,48 +19,34 @@ type asks struct {
 	rules *ContainerRules
 
 	has   resources // what was met on the way
-	edits []func(*router.Call) error
+	edits *edits
 	pass  bool  // what this version does not know may be sent
 	err   error // of a look-up on the way
 }
 
-// judgeAsks judges what a call asks of the Engine's host. Commit writes what
+// judgeAsks judges what a call asks of the Engine's host. The edits are what
 // the role makes of it: private namespaces, limits, the id that was looked at.
 //
 // Containers, volumes and networks that the call names, in "container:" modes,
 // VolumesFrom, Links, mounts and endpoints, are let pass here: whose they are
 // is for an authorizer that knows owners.
-func (p *Policy) judgeAsks(ctx context.Context, in *input, r *role) (commit func() error, no *refusal, err error) {
-	j := &asks{ctx: ctx, p: p, in: in, call: in.call, role: r, rules: &r.containers.Rules}
+func (p *Policy) judgeAsks(ctx context.Context, in *input, r *role, e *edits) (no *refusal, err error) {
+	j := &asks{ctx: ctx, p: p, in: in, call: in.call, role: r, rules: &r.containers.Rules, edits: e}
 	no = j.judge()
 	if j.err != nil {
-		return nil, nil, j.err
+		return nil, j.err
 	}
 	if no != nil {
 		no.depth = depthAsks
-		return nil, no, nil
-	}
-	return j.commit, nil, nil
-}
-
-func (j *asks) commit() error {
-	for _, edit := range j.edits {
-		if err := edit(j.call); err != nil {
-			return err
-		}
+		return no, nil
 	}
 	if j.pass {
-		j.call.PassUnknown = true
+		e.do(func(c *router.Call) { c.PassUnknown = true })
 	}
-	return nil
+	return nil, nil
 }
 
-func (j *asks) edit(edit func(*router.Call) error) { j.edits = append(j.edits, edit) }
-
 func (j *asks) judge() *refusal {
-	if no := j.ownLabels(); no != nil {
-		return no
-	}
 	if j.role.containers.Any {
 		j.pass = true
 		return j.execUser()
@@ -218,9 +203,9 @@ func (j *asks) walk(t *term, name string, v router.Value) *refusal {
 // unknown refuses fields and query keys that this version does not know: the
 // Engine may.
 func (j *asks) unknown() *refusal {
-	if j.call.Action == "container.create" && j.in.refs == nil && j.call.Route.Refs != nil {
+	if j.call.Action == "container.create" && j.in.refs == nil {
 		// Reading what it names also finds host settings at the top level.
-		if j.in.refs, j.err = j.call.Route.Refs(j.call); j.err != nil {
+		if j.in.refs, j.err = j.call.Further(); j.err != nil {
 			return nil
 		}
 	}

@@ -26,12 +26,12 @@ func BenchmarkJudgeAsks(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	judge := func() func() error {
-		commit, no, err := p.judgeAsks(b.Context(), in, p.roles["r"])
-		if no != nil || err != nil {
+	judge := func() *edits {
+		e := &edits{}
+		if no, err := p.judgeAsks(b.Context(), in, p.roles["r"], e); no != nil || err != nil {
 			b.Fatal(no, err)
 		}
-		return commit
+		return e
 	}
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
@@ -48,7 +48,7 @@ func BenchmarkJudgeAsks(b *testing.B) {
 	b.Run("read, judge, commit", func(b *testing.B) {
 		for b.Loop() {
 			read()
-			if err := judge()(); err != nil {
+			if err := judge().commit(call); err != nil {
 				b.Fatal(err)
 			}
 		}

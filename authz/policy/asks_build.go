@@ -110,13 +110,12 @@ func (j *asks) limitBuild() *refusal {
 	for _, m := range filled {
 		switch key := map[string]string{"Memory": "memory", "MemorySwap": "memswap", "CpuQuota": "cpuquota"}[m.name]; {
 		case key != "":
-			j.edit(func(c *router.Call) error { c.Query.Set(key, m.text); return nil })
+			j.edits.do(func(c *router.Call) { c.Query.Set(key, jsonText(m.value)) })
 		case m.name == "NanoCpus": // which a build does not have
 			quota := strconv.FormatInt(int64(j.rules.Limits.CPUs*defaultPeriod), 10)
-			j.edit(func(c *router.Call) error {
+			j.edits.do(func(c *router.Call) {
 				c.Query.Set("cpuperiod", strconv.Itoa(defaultPeriod))
 				c.Query.Set("cpuquota", quota)
-				return nil
 			})
 		}
 	}

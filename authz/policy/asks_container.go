@@ -177,15 +177,28 @@ func (j *asks) capability(_ string, v router.Value) *refusal {
 		}
 	}
 	return refuse("containers.capabilities", "%s is not among the capabilities this role may add%s: leave it out, or ask for it",
-		shown(v), listed(j.rules.Capabilities))
+		shown(v), j.listed(j.rules.Capabilities))
 }
 
 // listed shows what may be asked for instead.
-func listed(list []string) string {
+func (j *asks) listed(list []string) string {
+	list = j.expandAll(list)
 	if len(list) == 0 {
 		return ""
 	}
 	return " (" + strings.Join(list, ", ") + ")"
+}
+
+// expandAll writes the caller's name into patterns, and leaves those out that
+// mean nothing for the caller.
+func (j *asks) expandAll(list []string) []string {
+	var own []string
+	for _, pattern := range list {
+		if text, ok := j.expand(pattern); ok {
+			own = append(own, text)
+		}
+	}
+	return own
 }
 
 // securityOption lets only those pass that make a container safer, or name the
@@ -211,7 +224,7 @@ func (j *asks) runtime(_ string, v router.Value) *refusal {
 	if name := v.Str(); name == "" || slices.Contains(j.rules.Runtimes, name) {
 		return nil
 	}
-	return refuse("containers.runtimes", "%s is not among the runtimes this role may name%s: leave it out, or ask for it", shown(v), listed(j.rules.Runtimes))
+	return refuse("containers.runtimes", "%s is not among the runtimes this role may name%s: leave it out, or ask for it", shown(v), j.listed(j.rules.Runtimes))
 }
 
 // sysctls are those that Kubernetes, too, calls safe: each belongs to the
@@ -232,7 +245,7 @@ func (j *asks) device(name string, v router.Value) *refusal {
 	if _, ok := j.hostPath(v.Str(), j.rules.Devices); ok {
 		return nil
 	}
-	return refuse("containers.devices", "%s %s is not among the devices this role may use%s: leave it out, or ask for it", name, shown(v), listed(j.rules.Devices))
+	return refuse("containers.devices", "%s %s is not among the devices this role may use%s: leave it out, or ask for it", name, shown(v), j.listed(j.rules.Devices))
 }
 
 // aDevice refuses a device without a path, which PathOnHost's own verdict does
@@ -268,7 +281,7 @@ func (j *asks) deviceRequest(name string, v router.Value) *refusal {
 	}
 	for _, a := range asked {
 		if a == "" || !slices.Contains(j.rules.Devices, a) {
-			return refuse("containers.devices", "%s: %.128q is not among the devices this role may use%s: leave it out, or ask for it", name, a, listed(j.rules.Devices))
+			return refuse("containers.devices", "%s: %.128q is not among the devices this role may use%s: leave it out, or ask for it", name, a, j.listed(j.rules.Devices))
 		}
 	}
 	return nil
@@ -291,7 +304,7 @@ var (
 		if name := v.Str(); name == "" || slices.Contains(allowed, name) {
 			return nil
 		}
-		return refuse("containers.log_drivers", "%s is not among the log drivers this role may name%s: leave it out, or ask for it", shown(v), listed(allowed))
+		return refuse("containers.log_drivers", "%s is not among the log drivers this role may name%s: leave it out, or ask for it", shown(v), j.listed(allowed))
 	})
 	logOptions = &term{each: by(func(_ *asks, name string, _ router.Value) *refusal {
 		if slices.Contains(logOptionNames, name) {
@@ -310,15 +323,12 @@ func (j *asks) createContainer() *refusal {
 	// On API versions before 1.40 and 1.41, and on cgroup v1, what is left out
 	// is the host's or open to others.
 	if !j.has.cgroupns && !j.has.privileged {
-		fill = append(fill, member{"CgroupnsMode", `"private"`})
+		fill = append(fill, member{"CgroupnsMode", "private"})
 	}
 	if !j.has.ipc {
-		fill = append(fill, member{"IpcMode", `"private"`})
+		fill = append(fill, member{"IpcMode", "private"})
 	}
-	fill = append(fill, j.ports()...)
-	if len(fill) > 0 {
-		j.edit(func(c *router.Call) error { return setMembers(c.Body, fill, "HostConfig") })
-	}
+	j.fill(append(fill, j.ports()...), "HostConfig")
 	return nil
 }
 

@@ -17,7 +17,7 @@ var (
 			return refuse("exec.privileged", "a privileged command has all of the host: run it without --privileged")
 		}),
 	})}
-	execStart = &term{members: all(free, "Detach Tty ConsoleSize")}
+	execStart = &term{members: all(free, "Detach Tty ConsoleSize hijack stdin")}
 )
 
 // execUser judges who a command runs as. A name means whom the container's own
@@ -38,9 +38,9 @@ func (j *asks) execUser() *refusal {
 		}
 	}
 	if text == "" {
-		return refuse("exec.users", "commands may not run as the image's own user: say who, as docker exec -u %s", strings.Join(allowed, " or "))
+		return refuse("exec.users", "commands may not run as the image's own user: say who, as docker exec -u %s", strings.Join(j.expandAll(allowed), " or "))
 	}
-	return refuse("exec.users", "%.64q is not among the users that commands may run as%s: use one of them", text, listed(allowed))
+	return refuse("exec.users", "%.64q is not among the users that commands may run as%s: use one of them", text, j.listed(allowed))
 }
 
 // sameUser gives all spellings of one user and group one: the Engine reads

@@ -17,7 +17,7 @@ var (
 		})},
 		"VolumeOptions": {members: terms{
 			"NoCopy":       free,
-			"Labels":       free, // judged for everybody by ownLabels
+			"Labels":       free,
 			"Subpath":      subpath,
 			"DriverConfig": {members: terms{"Name": localOnly, "Options": by((*asks).volumeOptions)}},
 		}},
@@ -70,7 +70,7 @@ func (j *asks) bind(name string, v router.Value) *refusal {
 }
 
 func (j *asks) refuseBind(source string) *refusal {
-	return refuse("containers.binds", "%.128s is not among the binds this role may mount%s: use a named volume, or ask for it", source, listed(j.rules.Binds))
+	return refuse("containers.binds", "%.128s is not among the binds this role may mount%s: use a named volume, or ask for it", source, j.listed(j.rules.Binds))
 }
 
 func volumeName(field, name string) *refusal {

@@ -83,20 +83,21 @@ var predefined = []string{"bridge", "host", "none", "ingress", "docker_gwbridge"
 // commonNetworks may be joined where a role lists none.
 var commonNetworks = []string{"bridge", "none"}
 
-func (j *asks) networks() []string {
-	if j.rules.Networks == nil {
+func (c *ContainerRules) networks() []string {
+	if c.Networks == nil {
 		return commonNetworks
 	}
-	return j.rules.Networks
+	return c.Networks
 }
 
 // network judges one network by its name or id. Those that are not the
-// Engine's own are somebody's, and whose they are is not judged here.
+// Engine's own are somebody's: for a role that sees all it is asked here whose,
+// for one that sees only its own another's looks missing anyway.
 func (j *asks) network(name string) *refusal {
 	if name == "" || name == "default" {
 		name = "bridge"
 	}
-	allowed := j.networks()
+	allowed := j.rules.networks()
 	if slices.Contains(allowed, name) {
 		return nil
 	}
@@ -104,10 +105,10 @@ func (j *asks) network(name string) *refusal {
 		if strings.ContainsAny(name, ":/\\ ") {
 			return refuse("containers.networks", "%.128q is no network's name: name a network", name)
 		}
-		if !mayBeID(name) {
-			return nil
+		if j.p.hides(j.in) && !mayBeID(name) || j.owns(name) {
+			return nil // of what is not one's own an authorizer knows that knows owners
 		}
-		var found struct{ Name, Driver string }
+		var found struct{ Name string }
 		switch err := j.get("/networks/"+url.PathEscape(name), &found); {
 		case missing(err):
 			return nil
@@ -115,11 +116,24 @@ func (j *asks) network(name string) *refusal {
 			j.err = err
 			return nil
 		}
-		if name = found.Name; !slices.Contains(predefined, name) || slices.Contains(allowed, name) {
+		name = found.Name
+		if slices.Contains(allowed, name) || j.p.hides(j.in) && !slices.Contains(predefined, name) {
 			return nil
 		}
 	}
-	return refuse("containers.networks", "%s is not among the networks this role may join%s: join one of your own, or ask for it", name, listed(allowed))
+	return refuse("containers.networks", "%s is not among the networks this role may join%s: join one of your own, or ask for it", name, j.listed(allowed))
+}
+
+// owns says whether a network is the caller's own.
+func (j *asks) owns(network string) bool {
+	if j.p.hides(j.in) || j.p.options.Owns == nil {
+		return false
+	}
+	own, err := j.p.options.Owns(j.ctx, j.in.who.User, j.call.Engine, router.Network, network)
+	if err != nil {
+		j.err = err
+	}
+	return own || err != nil
 }
 
 // mayBeID says whether a name may be the beginning of an id.
@@ -145,7 +159,7 @@ func (j *asks) publishAll(_ string, v router.Value) *refusal {
 	if !v.Bool() || slices.ContainsFunc(j.rules.Ports, func(e string) bool { r, err := parsePorts(e); return err == nil && r.all() && !r.addr.IsValid() }) {
 		return nil
 	}
-	return refuse("containers.ports", "publishing all ports takes any of the host's%s: name them, as -p 8000:80", listed(j.rules.Ports))
+	return refuse("containers.ports", "publishing all ports takes any of the host's%s: name them, as -p 8000:80", j.listed(j.rules.Ports))
 }
 
 // portBindings judges the host's side of one of the container's ports.
@@ -219,7 +233,7 @@ func (j *asks) published(address, port string) (lo, hi uint16, no *refusal) {
 	if address == "" {
 		address = "all addresses"
 	}
-	return 0, 0, refuse("containers.ports", "%s on %s is not among the host's ports that this role may publish%s: use one of them, or ask for it", shown, address, listed(j.rules.Ports))
+	return 0, 0, refuse("containers.ports", "%s on %s is not among the host's ports that this role may publish%s: use one of them, or ask for it", shown, address, j.listed(j.rules.Ports))
 }
 
 // portFill is where the Engine is bound to the ports that it may pick.
@@ -250,7 +264,7 @@ func (j *asks) ports() []member {
 		}
 		bindings[f.port][f.index].HostPort = text
 	}
-	return []member{{"PortBindings", jsonText(bindings)}}
+	return []member{{"PortBindings", bindings}}
 }
 
 // portRange is an entry of ports, made ready.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"path"
 	"slices"
@@ -74,6 +75,21 @@ func (c *ContainerRules) check(fault func(message string, path ...string)) {
 	}
 	if l.PIDs < 0 {
 		fault(fmt.Sprintf("%d is no number of processes: write 1 or more", l.PIDs), "limits", "pids")
+	}
+}
+
+// check finds bounds that are none.
+func (q *Quota) check(fault func(message, key string)) {
+	for _, bound := range []struct {
+		key   string
+		value float64
+	}{
+		{"containers", float64(q.Containers)}, {"memory", float64(q.Memory)}, {"cpus", q.CPUs},
+		{"pulls_per_hour", float64(q.PullsPerHour)}, {"requests_per_second", q.RequestsPerSecond},
+	} {
+		if !(bound.value >= 0) || math.IsInf(bound.value, 1) {
+			fault(fmt.Sprintf("%g bounds nothing: write 0 or more, 0 being no bound", bound.value), bound.key)
+		}
 	}
 }
 

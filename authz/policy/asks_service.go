@@ -10,7 +10,7 @@ import (
 var (
 	serviceSpec = &term{members: terms{
 		"Name":   free,
-		"Labels": free, // judged for everybody by ownLabels
+		"Labels": free,
 		"Mode": {members: terms{
 			"Replicated":    {members: all(free, "Replicas")},
 			"Global":        free,
@@ -93,7 +93,7 @@ func (j *asks) servicePort(_ string, v router.Value) *refusal {
 	port, ok := v.Get("PublishedPort").Int()
 	if !ok || port == 0 {
 		if lo, hi, no := j.published("", ""); no != nil || lo > 0 || hi > 0 {
-			return refuse("containers.ports", "the swarm would pick a port of the nodes: name PublishedPort%s", listed(j.rules.Ports))
+			return refuse("containers.ports", "the swarm would pick a port of the nodes: name PublishedPort%s", j.listed(j.rules.Ports))
 		}
 		return nil
 	}
@@ -128,11 +128,9 @@ func (j *asks) limitService() *refusal {
 	var fill []member
 	for _, m := range filled {
 		if name := map[string]string{"Memory": "MemoryBytes", "NanoCpus": "NanoCPUs", "PidsLimit": "Pids"}[m.name]; name != "" {
-			fill = append(fill, member{name, m.text}) // a task has no swap setting of its own here
+			fill = append(fill, member{name, m.value}) // a task has no swap setting of its own here
 		}
 	}
-	if len(fill) > 0 {
-		j.edit(func(c *router.Call) error { return setMembers(c.Body, fill, "TaskTemplate", "Resources", "Limits") })
-	}
+	j.fill(fill, "TaskTemplate", "Resources", "Limits")
 	return nil
 }

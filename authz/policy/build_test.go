@@ -19,6 +19,9 @@ func judged(dockerfile string, args map[string]string) (asked []string, err erro
 			if name == "onbuild" {
 				return "sha256:o", []string{"COPY --from=hidden / /"}, nil
 			}
+			if name == "labels" {
+				return "sha256:l", []string{"LABEL moorgate.owner=bob"}, nil
+			}
 			return "sha256:x", nil, nil
 		},
 	}
@@ -50,6 +53,7 @@ func TestBuildUses(t *testing.T) {
 		"escape":                                              {text: "#escape=`\nRUN x\\\nFROM a", want: "a"},
 		"shell's here-strings":                                {text: "FROM a\nRUN cat <<<x", want: "a"},
 		"continued by CRLF":                                   {text: "FROM \\\r\na\r\n", want: "a"},
+		"labels":                                              {text: "FROM a\nLABEL a=moorgate.x b.moorgate.c=\"see moorgate\" moorgate=1", want: "a"},
 		"order mark":                                          {text: "\xef\xbb\xbfFROM a", want: "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +107,12 @@ func TestBuildRefused(t *testing.T) {
 		"ONBUILD ONBUILD":                         {text: "FROM a\nONBUILD ONBUILD COPY --from=evil / /", want: "ONBUILD ONBUILD"},
 		"unknown instruction":                     {text: "FROM a\nFR\u00d6M b", want: "no instruction"},
 		"empty name":                              {text: "ARG A\nFROM $A", want: "empty"},
+		"moorgate's label":                        {text: "FROM a\nLABEL moorgate.owner=bob", want: "moorgate alone"},
+		"moorgate's label behind another":         {text: "FROM a\nLABEL a=b \\\n  moorgate.owner=bob", want: "moorgate alone"},
+		"moorgate's label in quotes":              {text: "FROM a\nlabel \"moorgate.owner\"=bob", want: "moorgate alone"},
+		"moorgate's label in parts":               {text: "FROM a\nLABEL moor'gate'.ow\\ner bob", want: "moorgate alone"},
+		"moorgate's label in ONBUILD":             {text: "FROM a\nONBUILD LABEL moorgate.owner=bob", want: "moorgate alone"},
+		"moorgate's label in an image's ONBUILD":  {text: "FROM labels", want: "ONBUILD of labels: label"},
 		"syntax":                                  {text: "#syntax = evil\nFROM a", want: "syntax"},
 	} {
 		t.Run(name, func(t *testing.T) {

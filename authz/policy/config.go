@@ -113,7 +113,8 @@ type Limits struct {
 	PIDs int64 `yaml:"pids"`
 }
 
-// Quota bounds what one user has in all; 0 is no bound.
+// Quota bounds what one user has in all; 0 is no bound. Of a user's roles that
+// allow container.create, or image.pull, the most generous counts.
 type Quota struct {
 	// Containers is how many there may be, running or not.
 	Containers int `yaml:"containers"`
@@ -123,6 +124,9 @@ type Quota struct {
 	CPUs float64 `yaml:"cpus"`
 	// PullsPerHour is how many images may be pulled in an hour.
 	PullsPerHour int `yaml:"pulls_per_hour"`
+	// RequestsPerSecond is how many requests may be made in a second, on
+	// average over some seconds. Roles that leave it out say nothing.
+	RequestsPerSecond float64 `yaml:"requests_per_second"`
 }
 
 // Exec is what commands in running containers may ask for.

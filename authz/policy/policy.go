@@ -30,8 +30,14 @@ type Engines interface {
 type Options struct {
 	// Engines looks images and containers up.
 	Engines Engines
+	// Offline says that Engines has nothing to look up: what a call would be
+	// judged by beside itself is told in the decision's reason.
+	Offline bool
 	// Terminals says how many terminals a user has open; nil means none.
 	Terminals func(user string) int
+	// Owns says whether a user owns an object, by its name or id; nil means
+	// that nobody owns anything.
+	Owns func(ctx context.Context, user, engine string, kind router.Kind, name string) (bool, error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -52,6 +58,8 @@ type role struct {
 	images     imagePolicy
 	containers Containers
 	exec       Exec
+	quota      Quota
+	all        bool // its scope
 	rules      []rule
 }
 
@@ -99,6 +107,8 @@ func newRole(name string, c Role, fault faulty) *role {
 		images:     imagePolicy{any: c.Images.Any},
 		containers: c.Containers,
 		exec:       c.Exec,
+		quota:      c.Quota,
+		all:        c.Scope == "all",
 	}
 	if c.Scope != "" && c.Scope != "own" && c.Scope != "all" {
 		fault(fmt.Sprintf("%q is no scope: write own or all", c.Scope), "scope")
@@ -125,6 +135,7 @@ func newRole(name string, c Role, fault faulty) *role {
 			fault(message, append([]string{"rules", strconv.Itoa(i)}, path...)...)
 		}))
 	}
+	c.Quota.check(func(message string, key string) { fault(message, "quota", key) })
 	if !c.Containers.Any {
 		c.Containers.Rules.check(func(message string, path ...string) {
 			fault(message, append([]string{"containers"}, path...)...)
@@ -181,9 +192,10 @@ func (p *Policy) Name() string { return "roles" }
 
 // refusal is why one role does not allow a call.
 type refusal struct {
-	rule   string // behind the role's name: "images[1]"
-	reason string
-	depth  int // how far the role went along: the farthest role's reason is told
+	rule    string // behind the role's name: "images[1]"
+	reason  string
+	subject string // the image that is refused; "" where the call names but one
+	depth   int    // how far the role went along: the farthest role's reason is told
 }
 
 // Authorize allows a call that one of the caller's roles allows altogether and
@@ -207,7 +219,8 @@ func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *rou
 	var farthest *refusal
 	var farthestRole *role
 	for _, r := range roles {
-		commit, no, err := p.judge(ctx, in, r)
+		var e edits
+		no, err := p.judge(ctx, in, r, &e)
 		if err != nil {
 			return authz.Decision{Rule: "role " + r.name}, err
 		}
@@ -220,12 +233,12 @@ func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *rou
 		if d, err := denied(in, roles); err != nil || d.Rule != "" {
 			return d, err
 		}
-		if err := commit(); err != nil {
+		if err := e.commit(call); err != nil {
 			return authz.Decision{Rule: "role " + r.name}, err
 		}
-		return authz.Decision{Allow: true, Rule: "role " + r.name}, nil
+		return authz.Decision{Allow: true, Rule: "role " + r.name, Reason: e.note}, nil
 	}
-	d := authz.Decision{Rule: "role " + farthestRole.name, Reason: farthest.reason}
+	d := authz.Decision{Rule: "role " + farthestRole.name, Reason: farthest.reason, Subject: farthest.subject}
 	if farthest.rule != "" {
 		d.Rule += ", " + farthest.rule
 	}
@@ -235,19 +248,7 @@ func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *rou
 // May says whether one of the roles may do an action on an engine at all, and
 // none denies it: what is asked of streams that were let pass earlier.
 func (p *Policy) May(roles []string, action, engine string) bool {
-	may := false
-	for _, name := range roles {
-		r := p.roles[name]
-		if r == nil {
-			continue
-		}
-		if _, no := r.deny[action]; no {
-			return false
-		}
-		_, yes := r.allow[action]
-		may = may || yes && (r.engines == nil || slices.Contains(r.engines, engine))
-	}
-	return may
+	return slices.ContainsFunc(p.allowing(roles, action), func(r *role) bool { return r.on(engine) })
 }
 
 // denied asks the CEL rules of all roles.
@@ -270,29 +271,24 @@ func denied(in *input, roles []*role) (authz.Decision, error) {
 	return authz.Decision{}, nil
 }
 
-// judge asks one role about all of a call. Commit makes the edits that go with
+// judge asks one role about all of a call, and gathers the edits that go with
 // its allowing it.
-func (p *Policy) judge(ctx context.Context, in *input, r *role) (commit func() error, no *refusal, err error) {
+func (p *Policy) judge(ctx context.Context, in *input, r *role, e *edits) (*refusal, error) {
 	call := in.call
 	if _, ok := r.allow[call.Action]; !ok {
 		reason := call.Action + " is not among what it allows: ask for it"
 		if strings.HasPrefix(call.Action, "buildkit.") {
 			reason += ", or build with DOCKER_BUILDKIT=0 docker build"
 		}
-		return nil, &refusal{reason: reason}, nil
+		return &refusal{reason: reason}, nil
 	}
-	if r.engines != nil && !slices.Contains(r.engines, call.Engine) {
-		return nil, &refusal{depth: 1, reason: fmt.Sprintf("engine %s is not among its engines: use %s", call.Engine, strings.Join(r.engines, ", "))}, nil
+	if !r.on(call.Engine) {
+		return &refusal{depth: 1, reason: fmt.Sprintf("engine %s is not among its engines: use %s", call.Engine, strings.Join(r.engines, ", "))}, nil
 	}
-	images, no, err := p.judgeImages(ctx, in, r)
-	if no != nil || err != nil {
-		return nil, no, err
+	if no, err := p.judgeImages(ctx, in, r, e); no != nil || err != nil {
+		return no, err
 	}
-	asks, no, err := p.judgeAsks(ctx, in, r)
-	if no != nil || err != nil {
-		return nil, no, err
-	}
-	return func() error { return errors.Join(images.commit(call), asks()) }, nil, nil
+	return p.judgeAsks(ctx, in, r, e)
 }
 
 // Depths of refusals: how much of a call a role has let pass.

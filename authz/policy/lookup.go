@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"moorgate/router"
+)
+
+// source judges an image that is, or will be, in the Engine: by any name, id
+// or prefix. The id that was judged is what the call names from then on: field
+// says where, "name" being the path, "" a field that stays as it is.
+func (j *images) source(text, field string) (*refusal, error) {
+	found, err := j.look(text)
+	if err != nil {
+		return nil, err
+	}
+	name, isName := canonicalName(text)
+	if isName && !strings.Contains(name, "@") && parseReference(name).tag == "" {
+		name += ":latest"
+	}
+	if found == nil { // the Engine will say that it has none, and docker will pull it
+		if isName && maybeID(text) { // by the time of the call it could be an id's beginning
+			if field == "Image" {
+				j.edits.set(name, field)
+			} else {
+				return &refusal{rule: "images", reason: fmt.Sprintf("%.128q is not there and could be an image's id: write its name with a tag", text)}, nil
+			}
+		}
+		if isName {
+			return j.canonical(name)
+		}
+		return &refusal{rule: "images", reason: fmt.Sprintf("%.128q is not there: name an image", text)}, nil
+	}
+	if no, err := j.stored(found, name); no != nil || err != nil {
+		return no, err
+	}
+	id := found.ID
+	switch field {
+	case "":
+		if text != id && !slices.Contains(found.names(), name) {
+			return &refusal{rule: "images", reason: fmt.Sprintf("%.128q could come to mean another image: write its name or its whole id", text)}, nil
+		}
+	case "name":
+		j.edits.do(func(c *router.Call) { c.SetVar("name", id) })
+	default:
+		j.edits.set(id, field)
+	}
+	return nil, nil
+}
+
+// stored judges an image of the Engine. Asked for by a name that it has, that
+// name is judged; by its id or part of it, all its names are: one must be
+// allowed and none denied.
+func (j *images) stored(found *storedImage, name string) (*refusal, error) {
+	names := found.names()
+	if slices.Contains(names, name) {
+		return j.canonical(name)
+	}
+	allowed := false
+	no := &refusal{rule: "images", reason: "this image has no name that rules could allow: name one that has"}
+	for _, n := range names {
+		v, err := j.role.judgeImage(j.in, n)
+		switch {
+		case err != nil:
+			return nil, err
+		case v.allow:
+			allowed = true
+		case v.index >= 0:
+			return refuseImage(v), nil // without the name, which may be somebody's own
+		default:
+			no = refuseImage(v)
+		}
+	}
+	if allowed {
+		return nil, nil
+	}
+	return no, nil
+}
+
+// storedImage is what the Engine says of an image.
+type storedImage struct {
+	ID          string `json:"Id"`
+	RepoTags    []string
+	RepoDigests []string
+	Config      struct{ OnBuild []string }
+
+	canonical []string // see names
+}
+
+// names are the canonical ones of the image's tags and digests.
+func (s *storedImage) names() []string {
+	if s.canonical != nil {
+		return s.canonical
+	}
+	s.canonical = make([]string, 0, len(s.RepoTags)+len(s.RepoDigests))
+	for _, list := range [][]string{s.RepoTags, s.RepoDigests} {
+		for _, n := range list {
+			if n == "<none>:<none>" || n == "<none>@<none>" {
+				continue
+			}
+			if name, ok := canonicalName(n); ok {
+				s.canonical = append(s.canonical, name)
+			}
+		}
+	}
+	return s.canonical
+}
+
+// look asks the Engine for an image; nil where it has none.
+func (j *images) look(text string) (*storedImage, error) {
+	if _, isName := canonicalName(text); !isName && !maybeID(text) || strings.ContainsAny(text, "?#%\x00 ") {
+		return nil, nil
+	}
+	answer, err := j.p.options.Engines.Get(j.ctx, j.in.call.Engine, "/images/"+escapePath(text)+"/json")
+	var e *router.Error
+	if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusBadRequest) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking up image %.128q: %w", text, err)
+	}
+	var found storedImage
+	if err := json.Unmarshal(answer, &found); err != nil {
+		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer makes no sense: %w", text, err)
+	}
+	if !strings.HasPrefix(found.ID, "sha256:") {
+		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer has no image id", text)
+	}
+	return &found, nil
+}
+
+func escapePath(name string) string {
+	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
+}
+
+// onbuild gives an image's id and what it makes builds on it do.
+func (j *images) onbuild(name string) (id string, triggers []string, err error) {
+	found, err := j.look(name)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case found != nil:
+		return found.ID, found.Config.OnBuild, nil
+	case j.everything():
+		return "", nil, nil
+	}
+	return "", nil, refused("image %.128q is not there, and what it makes a build do could not be judged: docker pull it first", name)
+}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,13 +42,11 @@ type EngineTLS struct {
 }
 
 const (
-	dialTime = 10 * time.Second
-	askTime  = 5 * time.Second
-	// lookupTime bounds the questions that judging a call needs.
-	lookupTime = 30 * time.Second
-	whenUp     = 5 * time.Second // between two health checks
-	whenDown   = time.Second     // the same while the Engine is away
-	keepAlive  = 30 * time.Second
+	dialTime  = 10 * time.Second
+	askTime   = 5 * time.Second
+	whenUp    = 5 * time.Second // between two health checks
+	whenDown  = time.Second     // the same while the Engine is away
+	keepAlive = 30 * time.Second
 )
 
 // Engine is one upstream Docker Engine.
@@ -76,6 +73,13 @@ func NewEngine(name string, cfg EngineConfig) (*Engine, error) {
 	dialer := net.Dialer{Timeout: dialTime, KeepAlive: keepAlive}
 	e.transport.Dial = func(ctx context.Context) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, address)
+	}
+	if network == "unix" {
+		// Connecting there never waits, so there is nothing to give up: neither
+		// a timer nor a watch over the caller is needed.
+		e.transport.Dial = func(context.Context) (net.Conn, error) {
+			return new(net.Dialer).Dial(network, address)
+		}
 	}
 	if cfg.TLS == nil {
 		return e, nil
@@ -202,50 +206,10 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.ask(ctx, "/containers/json?limit=1", nil)
 }
 
-// maxLookup bounds an answer that moorgate itself asks for, in bytes.
-const maxLookup = 16 << 20
-
-// Get gives the JSON answer to GET path, of the Engine's newest API version.
-// An answer of another status than 200 is a *router.Error with the Engine's
-// own words.
-func (e *Engine) Get(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
-	a, err := e.get(ctx, path)
-	if err != nil {
-		return nil, e.away(ctx, err)
-	}
-	defer a.Close()
-	body, err := io.ReadAll(io.LimitReader(a.Body, maxLookup+1))
-	switch {
-	case err != nil:
-		return nil, e.away(ctx, err)
-	case len(body) > maxLookup:
-		return nil, fmt.Errorf("engine %s answers over %d bytes to GET %s", e.Name, maxLookup, path)
-	case a.StatusCode == http.StatusOK:
-		return body, nil
-	}
-	var said struct{ Message string }
-	if json.Unmarshal(body, &said) != nil || said.Message == "" {
-		said.Message = fmt.Sprintf("engine %s answers %s to GET %s", e.Name, a.Status, path)
-	}
-	return nil, &router.Error{Status: a.StatusCode, Message: said.Message}
-}
-
-// get asks without a version, which means the newest.
-func (e *Engine) get(ctx context.Context, target string) (*http1.Answer, error) {
-	path, query, _ := strings.Cut(target, "?")
-	r := (&http.Request{
-		Method: http.MethodGet, URL: &url.URL{Opaque: path, RawQuery: query}, Host: "docker",
-		Header: http.Header{"User-Agent": {"moorgate"}}, Body: http.NoBody,
-	}).WithContext(ctx)
-	return e.transport.Send(r, false, func() {})
-}
-
 func (e *Engine) ask(ctx context.Context, target string, header func(http.Header)) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	a, err := e.get(ctx, target)
+	a, err := e.send(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return fmt.Errorf("engine %s at %s: %w", e.Name, e.Address, err)
 	}

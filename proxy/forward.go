@@ -17,10 +17,6 @@ import (
 // default one.
 type Pick func(name string) (*Engine, error)
 
-// Review sees a finite answer before it goes to the caller; an error is
-// answered in its place.
-type Review func(ctx context.Context, c *router.Call, resp *http.Response) error
-
 // Forwarder is the router.Handler that carries calls to the engines.
 type Forwarder struct {
 	pick   Pick
@@ -65,15 +61,12 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	if err != nil {
 		return e.away(ctx, err)
 	}
-	defer a.Close()
 	if a.Raw != nil {
 		return f.relay(w, r, c, e, a)
 	}
-	if c.Route.Reply == router.Stream {
-		defer f.track(&live{ctx: ctx, call: c, cut: a.Cut})()
-	}
-	if f.review != nil && c.Route.Reply <= router.List {
+	if f.review != nil && c.Route.Reply <= router.Stream {
 		if err := f.review(ctx, c, a.Response); err != nil {
+			a.Close()
 			return err
 		}
 	}
@@ -82,14 +75,44 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 		// What the caller sends now is meant for a stream, not for another request.
 		w.Header()["Connection"] = []string{"close"}
 	}
+	if c.Route.Reply != router.Stream {
+		return answer(w, control, c, e, a)
+	}
+	untrack := f.track(&live{ctx: ctx, call: c, cut: a.Cut})
+	return goOn(w, c.Route.Lasts, func() error {
+		defer untrack()
+		return answer(w, control, c, e, a)
+	})
+}
+
+// answer relays an answer, from its status on, and closes it.
+func answer(w http.ResponseWriter, control *http.ResponseController, c *router.Call, e *Engine, a *http1.Answer) error {
+	defer a.Close()
+	send := a.CopyTo
+	if a.Replaced() {
+		delete(w.Header(), "Content-Length")
+		defer a.Body.Close()
+		send = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo
+	}
 	w.WriteHeader(a.StatusCode)
-	if err := a.CopyTo(w, control.Flush); err != nil {
+	a.Header, a.Request = nil, nil // passed on, and a stream may last
+	if err := send(w, control.Flush); err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
 	}
 	for key, values := range a.Trailer {
 		w.Header()[http.TrailerPrefix+key] = values
 	}
 	return nil
+}
+
+// goOn does what may last: where the server can, once all handlers have
+// returned, whose stacks and requests need not wait along.
+func goOn(w http.ResponseWriter, lasts bool, do func() error) error {
+	k, ok := w.(interface{ Continue(func() error) bool })
+	if lasts && ok && k.Continue(do) {
+		return nil
+	}
+	return do()
 }
 
 // copyHeader takes over what the Engine says, without what it says of its
@@ -124,16 +147,20 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
 	speaks := s.Framed || c.Body.Root().Get("Tty").Bool() || e.tellsTTY(c, kind)
-	defer f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})()
+	untrack := f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})
 	if err := s.Answer(a, extra); err != nil {
+		untrack()
 		s.Close()
 		return &router.Broken{Err: err}
 	}
-	in, out := s.Run()
-	if k, ok := w.(counter); ok {
-		k.CountHijacked(in, out)
-	}
-	return nil
+	return goOn(w, true, func() error {
+		defer untrack()
+		in, out := s.Run()
+		if k, ok := w.(counter); ok {
+			k.CountHijacked(in, out)
+		}
+		return nil
+	})
 }
 
 // tellsTTY says whether the Engine's content type for a stream means a
@@ -192,6 +219,9 @@ func (f *Forwarder) Drain(limit, over context.Context, message string) {
 	}
 }
 
+// sayTime is what saying why may take before a stream is cut.
+const sayTime = time.Second
+
 // Revoke cuts the streams, hijacked ones and those that grow, that keep does
 // not let go on, with a word to those that can be spoken on, and says how many.
 func (f *Forwarder) Revoke(message string, keep func(context.Context, *router.Call) bool) int {
@@ -202,8 +232,10 @@ func (f *Forwarder) Revoke(message string, keep func(context.Context, *router.Ca
 		}
 		n++
 		go func() {
-			if l.speaks {
-				_ = l.hijack.Say(message) // one who cannot be told is cut all the same
+			if l.speaks { // one who takes nothing cannot be told, and must not stay for that
+				late := time.AfterFunc(sayTime, l.cut)
+				_ = l.hijack.Say(message)
+				late.Stop()
 			}
 			l.cut()
 		}()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"moorgate/proxy/enginetest"
-	"moorgate/router"
 )
 
 // TestAnswers: what the Engine answers is what the caller reads.
@@ -273,28 +271,6 @@ func TestKeepAliveAndPipelining(t *testing.T) {
 	}
 	if all := d.fake.Requests(); len(all) != 60 || all[58].Path != "/containers/29/start" || d.fake.Accepted() != 1 {
 		t.Errorf("the Engine got %d requests by %d connections", len(all), d.fake.Accepted())
-	}
-}
-
-func TestReview(t *testing.T) {
-	fake := enginetest.Start(t)
-	e, _ := NewEngine("local", EngineConfig{Address: fake.Address})
-	var seen []string
-	d := openTo(t, "unix", fake, e, func(_ context.Context, c *router.Call, resp *http.Response) error {
-		seen = append(seen, c.Action)
-		if c.Action == "container.inspect" {
-			return &router.Error{Status: 404, Message: "No such container: x"}
-		}
-		return nil
-	})
-	c := d.dial(t)
-	if resp, body := c.send("GET /v1.41/containers/x/json").answer(); resp.StatusCode != 404 || body != `{"message":"No such container: x"}`+"\n" || resp.Header.Get("Server") != "" {
-		t.Errorf("got %s %q", resp.Status, body)
-	}
-	c.send("GET /v1.41/containers/json").answer()
-	c.send("GET /v1.41/events?until=1").answer()
-	if fmt.Sprint(seen) != "[container.inspect container.list]" {
-		t.Errorf("reviewed %v", seen)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"moorgate/proxy/enginetest"
+	"moorgate/router"
 )
 
 const upgrade = "Connection: Upgrade"
@@ -302,4 +303,33 @@ func TestDrain(t *testing.T) {
 	d.fake.WaitLive(t, 0)
 	end()
 	<-drained
+}
+
+// TestRevokeOfOneWhoTakesNothing: a caller cannot keep a stream, and with it
+// the way in, by not reading what the Engine says.
+func TestRevokeOfOneWhoTakesNothing(t *testing.T) {
+	d := open(t, "unix")
+	c := d.attach(t, "1.44", "frames-64m", upgrade, "Upgrade: tcp")
+	c.rawHead()
+	time.Sleep(50 * time.Millisecond) // until the output is stuck
+	if n := d.Revoke("over", func(context.Context, *router.Call) bool { return false }); n != 1 {
+		t.Errorf("%d revoked", n)
+	}
+	d.fake.WaitLive(t, 0)
+}
+
+// TestRevokeSaysWhy, where that can be said.
+func TestRevokeSaysWhy(t *testing.T) {
+	d := open(t, "unix")
+	c := d.attach(t, "1.44", "echo", upgrade, "Upgrade: tcp")
+	c.rawHead()
+	kept := d.attach(t, "1.41", "echo", upgrade, "Upgrade: tcp")
+	kept.rawHead()
+	if n := d.Revoke("over", func(_ context.Context, c *router.Call) bool { return c.Version == "1.41" }); n != 1 {
+		t.Errorf("%d revoked", n)
+	}
+	c.expect(enginetest.Frame(2, "over\n"))
+	c.expectEnd()
+	kept.write("still here")
+	kept.expect("still here")
 }

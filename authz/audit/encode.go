@@ -39,6 +39,12 @@ func (r *Record) appendJSON(b []byte) []byte {
 	b = append(b, `,"bytes_out":`...)
 	b = strconv.AppendInt(b, r.BytesOut, 10)
 	b = appendField(b, `,"error":`, r.Error, maxText)
+	b = appendField(b, `,"session":`, r.Session, maxText)
+	b = appendField(b, `,"event":`, string(r.Event), maxText)
+	if r.ExitCode != nil {
+		b = strconv.AppendInt(append(b, `,"exit_code":`...), int64(*r.ExitCode), 10)
+	}
+	b = appendField(b, `,"recording":`, r.Recording, maxText)
 	return append(b, "}\n"...)
 }
 

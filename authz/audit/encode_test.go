@@ -33,6 +33,10 @@ type line struct {
 	BytesIn    int64     `json:"bytes_in"`
 	BytesOut   int64     `json:"bytes_out"`
 	Error      string    `json:"error,omitempty"`
+	Session    string    `json:"session,omitempty"`
+	Event      string    `json:"event,omitempty"`
+	ExitCode   *int      `json:"exit_code,omitempty"`
+	Recording  string    `json:"recording,omitempty"`
 }
 
 func decode(t testing.TB, text []byte) (l line) {
@@ -64,6 +68,9 @@ func TestEncodeGolden(t *testing.T) {
 			`"listener":"unix:///run/moorgate/docker.sock","remote":"uid=1000 gid=1000 pid=7","engine":"east","action":"image.pull",` +
 			`"method":"POST","path":"/v1.41/images/create","refs":["image:docker.io/library/ubuntu:22.04"],"decision":"deny",` +
 			`"rule":"role developer, images[1]","reason":"pin a version","status":403,"duration_ms":1.234,"bytes_in":1,"bytes_out":2,"error":"e"}` + "\n"},
+		{&Record{Session: "s1", Event: EventClose, ExitCode: new(int), Recording: "r1", Decision: Allow, Action: "terminal.open"},
+			`{"time":"0001-01-01T00:00:00.000000Z","id":"","action":"terminal.open","decision":"allow","status":0,"duration_ms":0.000,` +
+				`"bytes_in":0,"bytes_out":0,"session":"s1","event":"close","exit_code":0,"recording":"r1"}` + "\n"},
 		{&Record{}, `{"time":"0001-01-01T00:00:00.000000Z","id":"","decision":"","status":0,"duration_ms":0.000,"bytes_in":0,"bytes_out":0}` + "\n"},
 	}
 	for _, test := range tests {
@@ -119,7 +126,8 @@ func FuzzEncode(f *testing.F) {
 	f.Add("𝔘", "<script>&", "\ud7ff\ufffd\xed\xa0\x80", int64(1<<60), 1<<30)
 	f.Fuzz(func(t *testing.T, user, path, reason string, n int64, status int) {
 		rec := &Record{Time: time.Unix(n%1e9, n%1e9), ID: user, User: user, Groups: []string{user, path}, Path: path, Refs: []string{reason},
-			Reason: reason, Error: reason, Decision: Decision(user), Duration: time.Duration(n), BytesIn: n, Status: status}
+			Reason: reason, Error: reason, Decision: Decision(user), Duration: time.Duration(n), BytesIn: n, Status: status,
+			Session: user, Event: Event(path), ExitCode: &status, Recording: reason}
 		got := rec.appendJSON(nil)
 		if bytes.IndexByte(got, '\n') != len(got)-1 || !utf8.Valid(got) {
 			t.Fatalf("%q is not one line of UTF-8", got)
@@ -134,6 +142,7 @@ func FuzzEncode(f *testing.F) {
 			Time: rec.Time.UTC().Truncate(time.Microsecond), ID: cut(rec.ID, maxText), User: cut(rec.User, maxText), Groups: cutList(rec.Groups),
 			Path: cut(rec.Path, maxPath), Refs: cutList(rec.Refs), Decision: cut(string(rec.Decision), maxText), Reason: cut(rec.Reason, maxText), Status: rec.Status,
 			DurationMS: float64(max(rec.Duration, 0).Microseconds()) / 1000, BytesIn: rec.BytesIn, Error: cut(rec.Error, maxText),
+			Session: cut(user, maxText), Event: cut(path, maxText), ExitCode: &status, Recording: cut(reason, maxText),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,7 @@ type Metrics struct {
 	reloads  *prometheus.CounterVec
 	config   *prometheus.GaugeVec
 	plugins  *prometheus.HistogramVec
+	sessions prometheus.Gauge
 
 	series atomic.Pointer[map[seriesKey]*series] // never written: replaced
 	mu     sync.Mutex                            // for replacing it
@@ -95,9 +96,13 @@ func NewMetrics() *Metrics {
 			Help:    "Time that an authorization plugin took for one question.",
 			Buckets: buckets,
 		}, []string{"plugin"}),
+		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "moorgate_terminal_sessions",
+			Help: "Live terminal sessions.",
+		}),
 	}
 	m.series.Store(&map[seriesKey]*series{})
-	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins,
+	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins, m.sessions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -144,8 +149,20 @@ func (m *Metrics) Opened(kind string) { m.streams.WithLabelValues(kind).Inc() }
 // Closed counts it off.
 func (m *Metrics) Closed(kind string) { m.streams.WithLabelValues(kind).Dec() }
 
-// Record counts the record.
+// Record counts the record of a request. Those of a terminal tell how many
+// there are; the requests behind them have records of their own.
 func (m *Metrics) Record(r *Record) {
+	switch r.Event {
+	case "":
+	case EventOpen:
+		m.sessions.Inc()
+		return
+	case EventClose:
+		m.sessions.Dec()
+		return
+	default:
+		return
+	}
 	key := seriesKey{r.Action, r.Decision, r.Status, ""}
 	if r.Decision == Deny {
 		key.rule = r.Rule

@@ -68,6 +68,20 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMetricsOfTerminals: their events count sessions, never requests.
+func TestMetricsOfTerminals(t *testing.T) {
+	m := NewMetrics()
+	for _, event := range []Event{EventOpen, EventAttach, EventResize, EventOpen, EventShare, EventDetach, EventKill, EventClose} {
+		m.Record(&Record{Action: "terminal.open", Decision: Allow, Session: "s", Event: event})
+	}
+	if got := scrape(m, "moorgate_terminal_sessions"); len(got) != 1 || got[0] != "moorgate_terminal_sessions 1" {
+		t.Errorf("two opened, one closed: %q", got)
+	}
+	if got := scrape(m, "moorgate_requests_total"); len(got) != 0 {
+		t.Errorf("events count as requests: %q", got)
+	}
+}
+
 func TestMetricsAreBounded(t *testing.T) {
 	m := NewMetrics()
 	var wg sync.WaitGroup

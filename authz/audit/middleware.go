@@ -83,6 +83,7 @@ type request struct {
 	status   atomic.Int32
 	hijacked atomic.Bool
 	returned bool
+	goesOn   bool // Continue's func has yet to return
 }
 
 func (q *request) Value(key any) any {
@@ -94,6 +95,9 @@ func (q *request) Value(key any) any {
 
 // end runs deferred: a panic is recorded and goes on.
 func (q *request) end() {
+	if q.returned && q.goesOn {
+		return
+	}
 	rec := &q.record
 	var failure any
 	if !q.returned {
@@ -170,6 +174,39 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	n, err := io.Copy(w.inner, r)
 	w.out.Add(n)
 	return n, err
+}
+
+// Continue has f go on with the answer once the handler has returned, as
+// http1's server does it; the request is over when f is. False says that the
+// server cannot, and that f was not taken.
+func (w *writer) Continue(f func() error) bool {
+	inner, ok := w.inner.(interface{ Continue(func() error) bool })
+	q := (*request)(w)
+	q.goesOn = ok && inner.Continue(func() error {
+		q.goesOn, q.returned = false, false
+		defer q.end()
+		err := f()
+		q.record.Fail(err)
+		q.returned = true
+		return err
+	})
+	return q.goesOn
+}
+
+// WriteChunks hands on pieces of a chunked body with their framing, which the
+// proxy need not take off and put on again; data bytes of p are the body's.
+func (w *writer) WriteChunks(p []byte, data int64) error {
+	inner, ok := w.inner.(interface {
+		WriteChunks(p []byte, data int64) error
+	})
+	if !ok {
+		return http.ErrNotSupported
+	}
+	err := inner.WriteChunks(p, data)
+	if err == nil {
+		w.out.Add(data)
+	}
+	return err
 }
 
 func (w *writer) Flush() { w.FlushError() }

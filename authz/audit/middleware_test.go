@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -326,4 +327,103 @@ func BenchmarkMiddleware(b *testing.B) {
 	for b.Loop() {
 		h.ServeHTTP(w, r)
 	}
+}
+
+// continuer is a server that lets answers outlive their handlers.
+type continuer struct {
+	nullWriter
+	goesOn func() error
+}
+
+func (c *continuer) Continue(f func() error) bool {
+	c.goesOn = f
+	return true
+}
+
+// TestContinue: the record is made when the answer is over, with what became of
+// it; and when the handler returns where nothing goes on.
+func TestContinue(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		does  func() error
+		fault string
+	}{
+		{"ends", func() error { return nil }, ""},
+		{"is cut", func() error { return errors.New("broken off") }, "broken off"},
+		{"panics", func() error { panic("oh") }, "panic: oh"},
+	} {
+		k, w := newKept(), &continuer{nullWriter: nullWriter{http.Header{}}}
+		h := Middleware("l", k)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			From(r.Context()).Stream("stream")
+			if !w.(interface{ Continue(func() error) bool }).Continue(func() error {
+				io.WriteString(w, "late")
+				return test.does()
+			}) {
+				t.Error("not taken")
+			}
+		}))
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/events", nil))
+		if len(k.records) != 0 || k.live["stream"] != 1 {
+			t.Errorf("%s: while it goes on: %d records, %v streams", test.name, len(k.records), k.live)
+		}
+		func() {
+			defer func() { recover() }()
+			if err := w.goesOn(); (err != nil) != (test.fault != "") {
+				t.Errorf("%s: gave %v", test.name, err)
+			}
+		}()
+		if got := k.last(t); got.Error != test.fault || got.BytesOut != 4 || got.Status != 200 || len(k.records) != 1 || k.live["stream"] != 0 {
+			t.Errorf("%s: got %+v, %v streams", test.name, got, k.live)
+		}
+	}
+
+	s, k := front(t, func(w http.ResponseWriter, _ *http.Request) {
+		if w.(interface{ Continue(func() error) bool }).Continue(func() error { return nil }) {
+			t.Error("taken by a server that cannot")
+		}
+		io.WriteString(w, "at once")
+	})
+	if _, err := http.Get(s.URL); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.last(t); got.BytesOut != 7 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestWriteChunks counts the data and not its framing.
+func TestWriteChunks(t *testing.T) {
+	s, k := front(t, func(w http.ResponseWriter, _ *http.Request) {
+		if err := w.(interface{ WriteChunks([]byte, int64) error }).WriteChunks([]byte("1\r\na\r\n"), 1); err != http.ErrNotSupported {
+			t.Errorf("a server that cannot says %v", err)
+		}
+		io.WriteString(w, "ok")
+	})
+	if _, err := http.Get(s.URL); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.last(t); got.BytesOut != 2 {
+		t.Errorf("got %+v", got)
+	}
+	w := &chunked{nullWriter: nullWriter{http.Header{}}}
+	Middleware("l", k)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(200)
+		if err := w.(interface{ WriteChunks([]byte, int64) error }).WriteChunks([]byte("2\r\nab\r\n"), 2); err != nil {
+			t.Error(err)
+		}
+	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if got := k.last(t); got.BytesOut != 2 || w.text != "2\r\nab\r\n" {
+		t.Errorf("got %+v, %q", got, w.text)
+	}
+}
+
+// chunked takes chunks as they are.
+type chunked struct {
+	nullWriter
+	text string
+}
+
+func (c *chunked) WriteChunks(p []byte, _ int64) error {
+	c.text += string(p)
+	return nil
 }

@@ -25,10 +25,24 @@ const (
 	Failed    Decision = "error"      // nothing could be decided, so it was refused
 )
 
-// Record is what happened with one request. It is made by Middleware, filled by
-// all that the request passes through, and given to the sinks when its handler
-// returns; it holds no credential, no query and no body. One goroutine at a
-// time may touch it.
+// Event is what happened to a terminal.
+type Event string
+
+// The events of a terminal's life.
+const (
+	EventOpen   Event = "open"   // a session began
+	EventAttach Event = "attach" // someone joined it
+	EventDetach Event = "detach" // and left
+	EventResize Event = "resize"
+	EventShare  Event = "share" // a ticket was made for a viewer or a writer
+	EventKill   Event = "kill"  // someone ended it
+	EventClose  Event = "close" // it is over
+)
+
+// Record is what happened with one request, or with a terminal. That of a
+// request is made by Middleware, filled by all that the request passes through,
+// and given to the sinks when its handler returns; it holds no credential, no
+// query and no body. One goroutine at a time may touch it.
 type Record struct {
 	Time     time.Time
 	ID       string // the Moorgate-Request-Id of the answer
@@ -50,6 +64,12 @@ type Record struct {
 	BytesIn  int64         // of the request's body, and of a hijacked stream
 	BytesOut int64         // of the answer's body, and of a hijacked stream
 	Error    string
+
+	// Of terminals only.
+	Session   string // the terminal's id
+	Event     Event
+	ExitCode  *int   // of what ran in it, where it is known
+	Recording string // the id of its recording
 
 	sinks  []Sink
 	stream string
@@ -151,6 +171,20 @@ func (r *Record) end() {
 		if s, ok := s.(StreamSink); ok && r.stream != "" {
 			s.Closed(r.stream)
 		}
+		s.Record(r)
+	}
+}
+
+// Emit gives a record that is of no request to the sinks. It gets the time and
+// an id where it has none.
+func (r *Record) Emit(sinks ...Sink) {
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	if r.ID == "" {
+		r.ID = nextID()
+	}
+	for _, s := range sinks {
 		s.Record(r)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"moorgate/router"
 )
@@ -58,5 +59,22 @@ func TestFromNowhere(t *testing.T) {
 	r := &Record{}
 	if From(NewContext(t.Context(), r)) != r {
 		t.Error("the record of the context is not found")
+	}
+}
+
+// seen is a sink that keeps copies.
+type seen []Record
+
+func (s *seen) Record(r *Record) { *s = append(*s, *r) }
+
+func TestEmit(t *testing.T) {
+	var a, b seen
+	(&Record{Session: "s", Event: EventOpen}).Emit(&a, &b)
+	(&Record{ID: "of a request", Time: time.Unix(1, 0)}).Emit(&a)
+	if len(a) != 2 || len(b) != 1 || a[0].ID == "" || a[0].Time.IsZero() || a[0].ID != b[0].ID {
+		t.Errorf("the sinks got %+v and %+v", a, b)
+	}
+	if a[1].ID != "of a request" || a[1].Time.Unix() != 1 {
+		t.Errorf("what was known is lost: %+v", a[1])
 	}
 }

@@ -22,6 +22,8 @@ type Identity struct {
 	Roles  []string // of the user and of the groups, as the configuration says
 	Method string   // the evidence: the name of the Source
 	Peer   *Peer    // the process at the other end; nil unless by peer credentials
+
+	setting [32]byte // the hash of the setting that the evidence matched, for Known; zero for none
 }
 
 // Source reads one sort of evidence.

@@ -110,23 +110,3 @@ func TestRequireKeepsTheContext(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(contextWith(r.Context(), key{}, "kept")))
 }
-
-func TestInProcess(t *testing.T) {
-	d := directory(t, map[string]User{"alice": {Roles: []string{"developer"}}}, map[string]Group{"staff": {Roles: []string{"guest"}}})
-	source := InProcess(d)
-	r := httptest.NewRequest("GET", "/", nil)
-	if id, err := source.Identify(r); id != nil || err != nil {
-		t.Fatalf("an untagged request gave %v, %v", id, err)
-	}
-	tagged := &Identity{User: "alice", Method: "password", Groups: []string{"staff"}, Roles: []string{"admin"}}
-	id, err := source.Identify(r.WithContext(WithIdentity(r.Context(), tagged)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if id.User != "alice" || id.Method != "password" || strings.Join(id.Roles, " ") != "developer guest" {
-		t.Errorf("got %+v: the roles must be those of today, the rest as it came", id)
-	}
-	if tagged.Roles[0] != "admin" {
-		t.Error("the tag was written to")
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
 )
 
 const (
@@ -40,11 +41,18 @@ type issuer struct {
 	log    func(error)
 	now    func() time.Time
 
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier // nil until the issuer answered
-	until    time.Time             // when it is to be asked again, also after a failure
-	delay    time.Duration         // until the next try after a failure
-	asking   chan struct{}         // closed when the question under way is answered; nil for none
+	mu     sync.Mutex
+	said   *discovered   // nil until the issuer answered
+	until  time.Time     // when it is to be asked again, also after a failure
+	delay  time.Duration // until the next try after a failure
+	asking chan struct{} // closed when the question under way is answered; nil for none
+}
+
+// discovered is what an issuer says of itself.
+type discovered struct {
+	*oidc.IDTokenVerifier
+	endpoint oauth2.Endpoint
+	scopes   []string // those it knows
 }
 
 func newIssuer(c OIDC, log func(error)) *issuer {
@@ -101,15 +109,15 @@ func (i *issuer) away(retry time.Duration) error {
 		Message: fmt.Sprintf("%s does not answer, so that your token cannot be verified: try again in %s", i.Issuer, retry)}
 }
 
-// ready gives the verifier, and asks the issuer if there is none or if it is
-// old; the old one is used until there is a new one.
-func (i *issuer) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
+// ready gives what the issuer said, and asks it if it said nothing yet or if
+// that is old; the old is used until there is new.
+func (i *issuer) ready(ctx context.Context) (*discovered, error) {
 	i.mu.Lock()
 	if i.asking == nil && !i.now().Before(i.until) {
 		i.asking = make(chan struct{})
 		go i.ask()
 	}
-	v, asking, until := i.verifier, i.asking, i.until
+	v, asking, until := i.said, i.asking, i.until
 	i.mu.Unlock()
 	switch {
 	case v != nil:
@@ -124,10 +132,10 @@ func (i *issuer) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.verifier == nil {
+	if i.said == nil {
 		return nil, i.away(i.until.Sub(i.now()))
 	}
-	return i.verifier, nil
+	return i.said, nil
 }
 
 // ask has no caller's context: what it learns is for all.
@@ -139,7 +147,7 @@ func (i *issuer) ask() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err == nil {
-		i.verifier, i.delay, i.until = v, 0, i.now().Add(discoveryLife)
+		i.said, i.delay, i.until = v, 0, i.now().Add(discoveryLife)
 	} else {
 		i.delay = min(max(2*i.delay, firstRetry), lastRetry)
 		i.until = i.now().Add(i.delay)
@@ -148,7 +156,7 @@ func (i *issuer) ask() {
 	i.asking = nil
 }
 
-func (i *issuer) discover() (*oidc.IDTokenVerifier, error) {
+func (i *issuer) discover() (*discovered, error) {
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(context.Background(), i.client), issuerTimeout)
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, i.Issuer)
@@ -158,6 +166,7 @@ func (i *issuer) discover() (*oidc.IDTokenVerifier, error) {
 	var said struct {
 		Keys       string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
+		Scopes     []string `json:"scopes_supported"`
 	}
 	if err := provider.Claims(&said); err != nil {
 		return nil, err
@@ -175,7 +184,7 @@ func (i *issuer) discover() (*oidc.IDTokenVerifier, error) {
 	client := *i.client
 	client.Transport = &rationed{client.Transport, newLimiter(keysEvery, keysBurst)}
 	keys := oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), &client), said.Keys)
-	return oidc.NewVerifier(i.Issuer, keySet{keys}, c), nil
+	return &discovered{oidc.NewVerifier(i.Issuer, keySet{keys}, c), provider.Endpoint(), said.Scopes}, nil
 }
 
 // awayError is a failure of the issuer, not of the token.

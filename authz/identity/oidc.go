@@ -109,23 +109,28 @@ func (s *oidcSource) Identify(r *http.Request) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.dir.holder(token)
+}
+
+// holder gives the user whom a verified token names.
+func (d *Directory) holder(token *oidc.IDToken) (*Identity, error) {
 	var claims map[string]json.RawMessage
 	if err := token.Claims(&claims); err != nil {
 		return nil, errors.New("the claims of the token are no JSON object")
 	}
-	name, err := s.dir.issuer.username(claims)
+	name, err := d.issuer.username(claims)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.dir.issuer.groups(claims)
+	groups, err := d.issuer.groups(claims)
 	if err != nil {
 		return nil, err
 	}
-	who, err := s.dir.named(name, groups, s.dir.issuer.UsernameClaim)
+	who, err := d.named(name, groups, d.issuer.UsernameClaim)
 	if err != nil {
 		return nil, err
 	}
-	who.Method = s.Name()
+	who.Method, who.setting = "oidc", d.issuer.setting()
 	return who, nil
 }
 

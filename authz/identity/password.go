@@ -61,7 +61,7 @@ func (d *Directory) login(ctx context.Context, user, password, remote string) (*
 	if err := d.passwords.check(ctx, user, password, remote); err != nil {
 		return nil, err
 	}
-	return &Identity{User: user, Roles: d.users[user].Roles, Method: "password"}, nil
+	return &Identity{User: user, Roles: d.users[user].Roles, Method: "password", setting: d.passwords.setting(user)}, nil
 }
 
 // passwordSource knows callers by "Authorization: Basic".
@@ -146,6 +146,15 @@ func newPasswords() *passwords {
 	}
 	_, _ = rand.Read(p.key[:]) // never fails
 	return p
+}
+
+// setting is what stands for the user's hash in an Identity; zero for none.
+func (p *passwords) setting(user string) [32]byte {
+	h := p.hashes[user]
+	if h == nil {
+		return [32]byte{}
+	}
+	return sha256.Sum256([]byte(h.String()))
 }
 
 // add takes in a user's hash, and a dummy that costs the same to check.

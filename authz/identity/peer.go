@@ -48,11 +48,15 @@ type peerAnswer struct {
 
 // ConnContext is for http.Server's field of that name: it keeps the peer
 // credentials of unix connections, also of wrapped ones that have a method
-// NetConn() net.Conn.
+// NetConn() net.Conn. Of a LocalConn it keeps whose it is, and no credentials:
+// both ends are moorgate itself.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	for {
-		if u, ok := c.(*net.UnixConn); ok {
-			peer, err := readPeer(u)
+		switch k := c.(type) {
+		case *LocalConn:
+			return withLocal(ctx, k)
+		case *net.UnixConn:
+			peer, err := readPeer(k)
 			return withEvidence(ctx, peer, err)
 		}
 		w, ok := c.(interface{ NetConn() net.Conn })

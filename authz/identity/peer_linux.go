@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"net"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +41,7 @@ func peerGroups(fd uintptr) ([]uint32, error) {
 			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
 		switch errno {
 		case 0:
-			return groups[: size/4 : size/4], nil
+			return slices.Clone(groups[:size/4]), nil // kept as long as the connection
 		case unix.ERANGE:
 		default:
 			return nil, errno

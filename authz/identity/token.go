@@ -49,21 +49,36 @@ func (s *tokenSource) Identify(r *http.Request) (*Identity, error) {
 	if s.issuer != "" && issuerOf(secret) == s.issuer {
 		return nil, nil
 	}
+	who, err := s.dir.Token(secret)
+	if err == errToken && s.issuer != "" {
+		err = fmt.Errorf("%s, and it is none of %s%s", nobodysToken, s.issuer, newToken)
+	}
+	return who, err
+}
+
+const (
+	nobodysToken = "no user of this moorgate has the token that you sent"
+	newToken     = ": ask for a new one, made by `moorgate token`"
+)
+
+var errToken = errors.New(nobodysToken + newToken)
+
+// Token gives the identity of the user whose token it is.
+func (d *Directory) Token(secret string) (*Identity, error) {
+	if len(secret) > maxToken {
+		return nil, fmt.Errorf("a token has at most %d bytes", maxToken)
+	}
 	sum := sha256.Sum256([]byte(secret))
 	found := -1
-	for i := range s.dir.tokens { // all of them, so that time tells nothing
-		same := subtle.ConstantTimeCompare(sum[:], s.dir.tokens[i].sum[:])
+	for i := range d.tokens { // all of them, so that time tells nothing
+		same := subtle.ConstantTimeCompare(sum[:], d.tokens[i].sum[:])
 		found = subtle.ConstantTimeSelect(same, i, found)
 	}
 	if found < 0 {
-		other := ""
-		if s.issuer != "" {
-			other = ", and it is none of " + s.issuer
-		}
-		return nil, fmt.Errorf("no user of this moorgate has the token that you sent%s: ask for a new one, made by `moorgate token`", other)
+		return nil, errToken
 	}
-	user := s.dir.tokens[found].user
-	return &Identity{User: user, Roles: s.dir.users[user].Roles, Method: s.Name()}, nil
+	user := d.tokens[found].user
+	return &Identity{User: user, Roles: d.users[user].Roles, Method: "token", setting: sum}, nil
 }
 
 // credentials gives what the request's Authorization header holds in a scheme;

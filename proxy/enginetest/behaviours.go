@@ -27,7 +27,7 @@ func init() {
 		"GET /version":            answer(versionJSON),
 		"GET /info":               answer(`{"ID":"enginetest","ServerVersion":"28.5.2","OSType":"linux","Architecture":"x86_64"}`),
 		"GET /images/json":        answer(`[{"Id":"sha256:` + strings.Repeat("e", 64) + `","RepoTags":["busybox:latest"]}]`),
-		"GET /networks":           answer(`[]`),
+		"GET /networks":           networks,
 		"GET /volumes":            answer(`{"Volumes":[],"Warnings":null}`),
 		"GET /system/df":          answer(`{"LayersSize":0,"Images":[],"Containers":[],"Volumes":[],"BuildCache":[]}`),
 		"POST /auth":              readThen(200, `{"IdentityToken":"","Status":"Login Succeeded"}`),
@@ -236,4 +236,32 @@ var List = func() string {
 			i*7919, i, i, i*104729, 1700000000+i, 30000+i, i, i*1299709, i+1, i+2, i+2, i)
 	}
 	return "[" + b.String()[1:] + "]\n"
+}()
+
+// networks has none but where the query asks for those named bench.
+func networks(c *Conn) {
+	if !strings.Contains(c.Query("filters"), "bench") {
+		c.JSON(200, "[]")
+		return
+	}
+	c.StartChunks("application/json")
+	c.Chunk(Networks + "\n")
+	c.EndChunks()
+}
+
+// Networks is what GET /networks answers when it is asked for those named
+// bench, about 50 KB: one in ten is labelled as tester's, the others as other's.
+var Networks = func() string {
+	all := make([]string, 80)
+	for i := range all {
+		owner := "other"
+		if i%10 == 0 {
+			owner = "tester"
+		}
+		all[i] = fmt.Sprintf(`{"Name":"bench-%d","Id":"%064x","Created":"2025-10-01T12:00:00.123456789Z","Scope":"local","Driver":"bridge","EnableIPv6":false,`+
+			`"IPAM":{"Driver":"default","Options":null,"Config":[{"Subnet":"172.%d.0.0/16","Gateway":"172.%d.0.1"}]},"Internal":false,"Attachable":false,"Ingress":false,`+
+			`"ConfigFrom":{"Network":""},"ConfigOnly":false,"Containers":{},"Options":{"com.docker.network.bridge.name":"br-%d","com.docker.network.driver.mtu":"1500"},`+
+			`"Labels":{"com.docker.compose.network":"default","com.docker.compose.project":"shop-%d","moorgate.owner":%q}}`, i, i+1, i, i, i, i, owner)
+	}
+	return "[" + strings.Join(all, ",") + "]"
 }()

@@ -31,7 +31,7 @@ var block = func() string {
 	return string(b)
 }()
 
-var blockBytes, blockChunk = []byte(block), []byte(chunk(block))
+var blockBytes, blockChunk, blockFrame = []byte(block), []byte(chunk(block)), []byte(Frame(1, block))
 
 // Content is what sources and downloads of n bytes send.
 func Content(n int64) io.Reader { return &content{left: n} }
@@ -59,6 +59,19 @@ func (c *Conn) send(n int64) error {
 		}
 	}
 	return nil
+}
+
+// sendFrames writes n bytes of content, a block a frame and a write.
+func (c *Conn) sendFrames(n int64) {
+	for ; n > 0; n -= blockSize {
+		frame := blockFrame
+		if n < blockSize {
+			frame = []byte(Frame(1, block[:n]))
+		}
+		if _, err := c.Write(frame); err != nil {
+			return
+		}
+	}
 }
 
 // sendChunks writes n bytes of content, a block a chunk and a write.
@@ -267,9 +280,10 @@ func attach(c *Conn) {
 // hijack takes the connection over. Modes: echo until the client's half-close
 // (any other name too), tty (as echo, but the client's half-close ends both
 // directions at once), sink (counts what comes and tells its size at the end),
-// source-4m (sends that much and half-closes), silent, and greet (sends bytes in
-// the same write as the head, then echoes). Bytes are never framed, whatever the
-// content type says.
+// source-4m (sends that much and half-closes), frames-4m (the same, in frames
+// of 32 KiB as stdout's), silent, and greet (sends bytes in the same write as
+// the head, then echoes). Others' bytes are not framed, whatever the content
+// type says.
 func hijack(mode string) Behaviour {
 	return func(c *Conn) {
 		contentType := rawStream
@@ -287,6 +301,9 @@ func hijack(mode string) Behaviour {
 		case "source":
 			_, argument := c.mode()
 			c.send(size(argument))
+		case "frames":
+			_, argument := c.mode()
+			c.sendFrames(size(argument))
 		case "silent":
 		default:
 			io.Copy(c, c)

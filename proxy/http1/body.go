@@ -124,8 +124,8 @@ func (b *body) nextChunk(have []byte) bool {
 		return false
 	}
 	b.c.take(i + 1)
-	if b.excess = max(0, b.excess+int64(i+1)-16-2*n); b.excess > maxExcess {
-		b.err = errChunk // chunks of a byte each, with long extensions
+	if !b.worth(i+1, n) {
+		b.err = errChunk
 		return false
 	}
 	if n == 0 {
@@ -203,7 +203,7 @@ func (b *body) take(n int) {
 	}
 }
 
-// Read copies what comes next.
+// Read copies what comes next, of as many chunks as are in hand.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -212,7 +212,54 @@ func (b *body) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := copy(p, v)
-	b.take(n)
+	n := 0
+	for more := true; more && n < len(p); v, more = b.ready() {
+		k := copy(p[n:], v)
+		b.take(k)
+		n += k
+	}
 	return n, nil
+}
+
+// span gives the bytes in hand that may be passed on as they are: chunks with
+// their framing, and how much of it is data. It ends before a line that says
+// more than a size, and before the last chunk. They are used by taking them off
+// the connection.
+func (b *body) span() (p []byte, data int64) {
+	have, i := b.c.have(), 0
+	for i < len(have) && b.trailer == nil {
+		if b.left > 0 {
+			k := min(b.left, int64(len(have)-i))
+			b.left -= k
+			data += k
+			i += int(k)
+			continue
+		}
+		if b.crlf {
+			if len(have)-i < 2 || have[i] != '\r' || have[i+1] != '\n' {
+				break
+			}
+			b.crlf = false
+			i += 2
+			continue
+		}
+		end := bytes.IndexByte(have[i:], '\n') + 1
+		if end == 0 || bytes.IndexByte(have[i:i+end], ';') >= 0 {
+			break
+		}
+		n, ok := chunkSize(have[i : i+end-1])
+		if !ok || n == 0 || !b.worth(end, n) {
+			break
+		}
+		b.left, b.crlf = n, true
+		i += end
+	}
+	return have[:i], data
+}
+
+// worth counts the framing over what its data is worth: chunks of a byte each,
+// with long lines, are an attack.
+func (b *body) worth(line int, data int64) bool {
+	b.excess = max(0, b.excess+int64(line)-16-2*data)
+	return b.excess <= maxExcess
 }

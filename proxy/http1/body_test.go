@@ -19,6 +19,27 @@ func readChunked(data []byte, step int) (text, left []byte, trailer http.Header,
 	return text, rest(c), b.trailer, err
 }
 
+// passed takes chunks as they are.
+type passed struct {
+	bytes.Buffer
+	data int64
+}
+
+func (p *passed) WriteChunks(b []byte, data int64) error {
+	p.Write(b)
+	p.data += data
+	return nil
+}
+
+// passChunked passes a chunked body on with its framing, read at most step
+// bytes at a time.
+func passChunked(data []byte, step int) (p passed, left []byte, err error) {
+	c := NewConn(&canned{data: data, step: step})
+	a := &Answer{c: c, body: &body{c: c, chunked: true, fill: func() error { return c.fill(bufferSize) }}}
+	err = a.CopyTo(&p, func() error { return nil })
+	return p, rest(c), err
+}
+
 func TestChunks(t *testing.T) {
 	long := strings.Repeat("x", maxChunkLine)
 	tests := []struct {
@@ -115,8 +136,38 @@ func TestBodyEnds(t *testing.T) {
 	}
 }
 
+// TestPassedChunks: framing that is plain passes to the byte, the rest is
+// written anew, and what is malformed never passes for a whole body.
+func TestPassedChunks(t *testing.T) {
+	large := "8000\r\n" + strings.Repeat("l", 0x8000) + "\r\n"
+	for _, test := range []struct{ name, in, want string }{
+		{"none", "0\r\n\r\n", ""},
+		{"plain", "3\r\nabc\r\n00A\r\n0123456789\r\n0\r\nX: 1\r\n\r\n", "3\r\nabc\r\n00A\r\n0123456789\r\n"},
+		{"large", strings.Repeat(large, 3) + "0\r\n\r\n", strings.Repeat(large, 3)},
+		{"extensions", "3\r\nabc\r\n2;a=\"b\"\r\nde\r\n1;x\r\nf\r\n1\r\ng\r\n0;x\r\n\r\n", "3\r\nabc\r\n2\r\nde\r\n1\r\nf\r\n1\r\ng\r\n"},
+		{"cut", "3\r\nabc\r\n3\r\na", "!3\r\nabc\r\n3\r\na"},
+		{"no last", "3\r\nabc\r\n", "!3\r\nabc\r\n"},
+		{"malformed data", "3\r\nabcd\r\n0\r\n\r\n", "!3\r\nabc"},
+		{"malformed size", "3\r\nabc\r\n+3\r\nabc\r\n0\r\n\r\n", "!3\r\nabc\r\n"},
+		{"LF behind size", "3\r\nabc\r\n3\nabc\r\n0\r\n\r\n", "!3\r\nabc\r\n"},
+	} {
+		for _, step := range []int{1, 7, len(test.in)} {
+			got, _, err := passChunked([]byte(test.in), step)
+			want, cut := strings.CutPrefix(test.want, "!")
+			if got.String() != want || (err != nil) != cut {
+				t.Errorf("%s by %d: got %.200q, %v", test.name, step, got.String(), err)
+			}
+		}
+	}
+	tiny := strings.Repeat("1;"+strings.Repeat("x", 100)+"\r\na\r\n", 1000)
+	if _, _, err := passChunked([]byte(tiny+"0\r\n\r\n"), 4096); err == nil {
+		t.Error("chunks that are mostly framing pass")
+	}
+}
+
 // FuzzChunked holds that chunks that are taken are read as net/http reads
-// them, to the same last byte.
+// them, to the same last byte; and that those that are passed on are the same
+// body to the next reader, or no whole one.
 func FuzzChunked(f *testing.F) {
 	for _, s := range []string{
 		"0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\nGET /", "3;a\r\nabc\r\n0\r\nX: 1\r\n\r\nGET /", "00A;\r\n0123456789\r\n0\r\n\r\n",
@@ -128,6 +179,19 @@ func FuzzChunked(f *testing.F) {
 		got, left, _, err := readChunked(data, len(data))
 		if got1, left1, _, err1 := readChunked(data, 1); (err == nil) != (err1 == nil) || err == nil && (!bytes.Equal(got, got1) || !bytes.Equal(left, left1)) {
 			t.Fatalf("read byte by byte it is another body: %q %q, %v %v", got, got1, err, err1)
+		}
+		for _, step := range []int{1, 5, len(data)} {
+			p, left1, err1 := passChunked(data, step)
+			if (err == nil) != (err1 == nil) || err == nil && !bytes.Equal(left, left1) {
+				t.Fatalf("passed on by %d: %v instead of %v, left %q instead of %q", step, err1, err, left1, left)
+			}
+			text, _, _, err2 := readChunked(append(p.Bytes(), "0\r\n\r\n"...), len(data)+5)
+			if err == nil && (err2 != nil || !bytes.Equal(text, got) || p.data != int64(len(got))) {
+				t.Fatalf("passed on by %d as %q, which is %q, %v", step, p.Bytes(), text, err2)
+			}
+			if _, _, _, err2 := readChunked(p.Bytes(), len(data)); err2 == nil {
+				t.Fatalf("passed on with an end: %q", p.Bytes())
+			}
 		}
 		if err != nil {
 			return

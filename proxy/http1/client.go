@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +50,7 @@ type Answer struct {
 	ctx    context.Context
 	keep   bool
 	closed bool
+	ended  atomic.Bool // by Cut
 }
 
 // DialError is a failure to reach the Engine at all.
@@ -228,12 +230,18 @@ func (a *Answer) fill(limit int) error {
 		return a.c.fill(limit)
 	}
 	a.c.SetReadDeadline(time.Now().Add(patience))
+	if a.ended.Load() { // that deadline may have undone Cut's
+		return os.ErrDeadlineExceeded
+	}
 	err := a.c.fill(limit)
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	a.c.SetReadDeadline(time.Time{})
 	a.watch = context.AfterFunc(a.ctx, func() { a.c.SetDeadline(longAgo) })
+	if a.ended.Load() {
+		return err
+	}
 	return a.c.fill(limit)
 }
 
@@ -305,108 +313,5 @@ func (a *Answer) hand() error {
 	}
 	a.c.SetDeadline(time.Time{})
 	a.Raw = a.c
-	return nil
-}
-
-// begin sets the body up.
-func (a *Answer) begin(r *http.Request, f framing) {
-	resp := a.Response
-	a.body = &body{c: a.c, chunked: f.chunked, left: f.length, fill: func() error { return a.fill(bufferSize) }}
-	a.body.atEnd = func() { resp.Trailer = a.body.trailer }
-	a.keep = !f.close && (f.chunked || f.length >= 0)
-	if r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
-		a.body.chunked, a.body.left = false, 0
-		a.keep = !f.close
-	}
-	if a.body.left == 0 && !a.body.chunked {
-		a.body.finish()
-	}
-	resp.Body = bodyCloser{a}
-}
-
-// bodyCloser is the answer's body for those who want an http.Response.
-type bodyCloser struct{ a *Answer }
-
-func (b bodyCloser) Read(p []byte) (int, error) { return b.a.body.Read(p) }
-func (b bodyCloser) Close() error               { return b.a.Close() }
-
-// CopyTo relays the body as it comes: what is in hand is written, and flushed
-// before there is a wait for more. A Body that was put in place of the
-// Engine's is relayed in its stead.
-func (a *Answer) CopyTo(w io.Writer, flush func() error) error {
-	if own, ok := a.Body.(bodyCloser); !ok || own.a != a {
-		_, err := io.Copy(w, a.Body)
-		return err
-	}
-	for {
-		v, ok := a.body.ready()
-		if !ok {
-			if a.body.done {
-				return nil
-			}
-			if a.body.err == nil {
-				if err := flush(); err != nil {
-					return &CallerError{err}
-				}
-			}
-			var err error
-			if v, err = a.body.view(); err == io.EOF {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-		if _, err := w.Write(v); err != nil {
-			return &CallerError{err}
-		}
-		a.body.take(len(v))
-	}
-}
-
-// CallerError is a failure to write to the caller.
-type CallerError struct{ Err error }
-
-func (e *CallerError) Error() string { return "writing to the caller: " + e.Err.Error() }
-
-func (e *CallerError) Unwrap() error { return e.Err }
-
-// stop ends the watch over the caller and the upload.
-func (a *Answer) stop() {
-	if a.watch != nil {
-		a.watch()
-	}
-	if a.up != nil && !a.up.ended() {
-		a.cut()
-		<-a.up.done
-	}
-}
-
-// Cut ends the answer early, from any goroutine: the one that reads it sees an
-// error.
-func (a *Answer) Cut() { a.c.SetDeadline(longAgo) }
-
-// Close gives the connection back to the pool if the exchange is complete,
-// else closes it. Nothing reads the request's body when it returns.
-func (a *Answer) Close() error {
-	if a.closed || a.Raw != nil {
-		return nil
-	}
-	a.closed = true
-	whole := a.body != nil && a.body.done && a.keep && len(a.c.have()) == 0
-	if a.up != nil && whole {
-		a.up.settle()
-		whole = a.up.complete()
-	}
-	if a.watch != nil && !a.watch() {
-		whole = false
-	}
-	if whole {
-		a.c.SetDeadline(time.Time{})
-		a.t.keep(a.c)
-		return nil
-	}
-	a.c.Close() // an upload that still writes ends here
-	a.stop()
-	a.c.drop()
 	return nil
 }

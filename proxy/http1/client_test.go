@@ -367,27 +367,6 @@ type errWriter struct{ error }
 
 func (w errWriter) Write([]byte) (int, error) { return 0, w.error }
 
-// TestReplacedBody: a body that a reviewer has put in the answer's place is
-// what is relayed.
-func TestReplacedBody(t *testing.T) {
-	f := newFar(t, "unix")
-	f.script(t, ok)
-	a, err := f.Send(request("GET", nil, 0), false, nothing)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, _ := io.ReadAll(a.Body)
-	a.Body = io.NopCloser(strings.NewReader("not " + string(old)))
-	var b bytes.Buffer
-	if err := a.CopyTo(&b, nil); err != nil || b.String() != "not ok" {
-		t.Errorf("got %q, %v", b.String(), err)
-	}
-	a.Close()
-	if len(f.idle) != 1 {
-		t.Error("the connection was not kept")
-	}
-}
-
 func TestTrailersOfAnswers(t *testing.T) {
 	f := newFar(t, "unix")
 	f.script(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n\r\n")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -112,7 +111,7 @@ const halfOpenTime = 2 * time.Second
 func (x *requestContext) halfOpen() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, unix := x.w.c.Conn.Conn.(*net.UnixConn); !unix && !x.still {
+	if x.w.c.LocalAddr().Network() != "unix" && !x.still {
 		x.w.c.SetReadDeadline(time.Now().Add(halfOpenTime))
 	}
 	return !x.still

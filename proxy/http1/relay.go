@@ -132,11 +132,13 @@ func (s *Stream) Say(line string) error {
 }
 
 // frame follows the Engine's frames: eight bytes, the last four the length of
-// what comes behind them.
+// what comes behind them. A drain or a revocation that wants to say a word must
+// know where one ends.
 type frame struct {
 	head [8]byte
 	have int
 	left int64
+	seen [8][8]byte // the heads that ahead saw
 }
 
 func (f *frame) walk(p []byte) {
@@ -151,8 +153,49 @@ func (f *frame) walk(p []byte) {
 		f.have += n
 		p = p[n:]
 		if f.have == len(f.head) {
-			f.have, f.left = 0, int64(binary.BigEndian.Uint32(f.head[4:]))
+			f.have, f.left = 0, f.length(f.head)
 		}
+	}
+}
+
+func (*frame) length(head [8]byte) int64 { return int64(binary.BigEndian.Uint32(head[4:])) }
+
+// ahead says how many bytes at most may come on the socket src unseen: the rest
+// of a frame and the large ones behind it, whose heads it looks at.
+func (f *frame) ahead(src int) (int64, error) {
+	if f.have > 0 {
+		return 0, errNoSplice
+	}
+	most := f.left
+	for i := 0; i < len(f.seen) && most < pipeSize; i++ {
+		n, err := peek(src, most, f.seen[i][:])
+		if err != nil && most == 0 {
+			return 0, err
+		}
+		size := f.length(f.seen[i])
+		if err != nil || n < len(f.head) || size < manyBytes {
+			break
+		}
+		most += int64(len(f.head)) + size
+	}
+	if most == 0 {
+		return 0, errNoSplice
+	}
+	return most, nil
+}
+
+// skip is walk for n bytes that came unseen, no more than ahead allowed.
+func (f *frame) skip(n int64) {
+	for i := 0; n > 0; {
+		if f.left == 0 {
+			head := f.seen[i][:min(n, int64(len(f.head)))]
+			f.walk(head)
+			n -= int64(len(head))
+			i++
+		}
+		k := min(n, f.left)
+		f.left -= k
+		n -= k
 	}
 }
 
@@ -173,8 +216,10 @@ func (s *Stream) send(dst *Conn, p []byte) error {
 // pump moves bytes until src ends, and then ends dst's direction. A dst that
 // takes no more ends src's as well.
 func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
+	bulk := 0
 	for {
-		if h := src.have(); len(h) > 0 {
+		h := src.have()
+		if len(h) > 0 {
 			if s.send(dst, h) != nil {
 				src.drop()
 				s.discard(src)
@@ -183,7 +228,20 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			n.Add(int64(len(h)))
 			src.drop()
 		}
-		if err := src.fill(bufferSize); err != nil {
+		var err error
+		if bulk++; len(h) < manyBytes {
+			bulk = 0
+		} else if bulk >= bulkReads {
+			bulk = 0
+			if err = s.splice(dst, src, n); err == errTaken {
+				s.discard(src)
+				return
+			}
+		}
+		if err == nil {
+			err = src.fill(bufferSize)
+		}
+		if err != nil {
 			if err != io.EOF {
 				dst.Close()
 			} else if err := dst.CloseWrite(); err == errors.ErrUnsupported || err != nil && dst == s.caller {
@@ -192,6 +250,68 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			return
 		}
 	}
+}
+
+// A stream is bulk once so many reads in a row have brought so much. Less is
+// better read and written: it takes as many system calls, and what has been
+// gathered meanwhile leaves in one write.
+const (
+	manyBytes = 16 << 10
+	bulkReads = 4
+
+	// pipeSize is what is spliced at once at most, and what a pipe is asked to
+	// hold: a little more than a unix socket does.
+	pipeSize = 256 << 10
+)
+
+var (
+	// errNoSplice says that reading and writing is the way here.
+	errNoSplice = errors.New("not to be spliced")
+
+	// errTaken is the end of dst's direction.
+	errTaken = errors.New("the other side takes no more")
+)
+
+// splice moves what comes on past this process as long as much comes at once.
+// Its error is how src, or with errTaken dst, has ended.
+func (s *Stream) splice(dst, src *Conn, n *atomic.Int64) error {
+	var ahead func(int) (int64, error)
+	framed := dst == s.caller && s.Framed
+	if framed {
+		ahead = s.frame.ahead
+	}
+	p := newSplicer(dst, src, ahead)
+	if p == nil {
+		return nil
+	}
+	for {
+		if err := p.wait(); err == errNoSplice {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		few := p.in < min(manyBytes, p.most)
+		k, err := s.pass(p, dst, framed)
+		n.Add(k)
+		if err != nil {
+			return errTaken
+		}
+		if few {
+			return nil
+		}
+	}
+}
+
+// pass is send for what is in a pipe.
+func (s *Stream) pass(p *splicer, dst *Conn, framed bool) (int64, error) {
+	if dst == s.caller {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if framed {
+			s.frame.skip(p.in)
+		}
+	}
+	return p.send()
 }
 
 // discard reads what nobody takes any more, so that its sender is not stuck

@@ -14,7 +14,12 @@ import (
 // caller and of the Engine.
 func through(t testing.TB) (s *Stream, caller, engine half, ended chan struct{}) {
 	t.Helper()
-	f := newFar(t, "unix")
+	return throughOn(t, "unix")
+}
+
+func throughOn(t testing.TB, network string) (s *Stream, caller, engine half, ended chan struct{}) {
+	t.Helper()
+	f := newFar(t, network)
 	pair := func() (near, far half) {
 		c, err := f.Dial(t.Context())
 		if err != nil {

@@ -25,7 +25,8 @@ var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize+1024); retur
 // response answers one request.
 type response struct {
 	c       *serverConn
-	req     *http.Request
+	method  string // the request's
+	minor   int    // of its protocol
 	header  http.Header
 	body    *requestBody
 	ctx     requestContext
@@ -34,10 +35,12 @@ type response struct {
 	length  int64 // announced; -1 where it is not known
 	written int64 // of the body
 	close   bool
+	upgrade bool // was asked for: bytes of another protocol may follow
 	chunked bool
 	begun   bool // the head is in out or beyond
 	sent    bool // some of it has left
 	failed  error
+	goesOn  func() error // what Continue was given
 
 	// mu orders the 100 Continue that a reading goroutine sends with the
 	// answer.
@@ -46,7 +49,7 @@ type response struct {
 }
 
 func newResponse(c *serverConn, r *http.Request, f framing) *response {
-	w := &response{c: c, req: r, header: make(http.Header, 8), length: -1, close: f.close}
+	w := &response{c: c, method: r.Method, minor: r.ProtoMinor, header: make(http.Header, 8), length: -1, close: f.close}
 	w.ctx = requestContext{Context: c.ctx, w: w}
 	if f.chunked || f.length > 0 {
 		w.expects = r.Header["Expect"] != nil && r.ProtoMinor == 1
@@ -110,7 +113,7 @@ func (w *response) WriteHeader(status int) {
 
 // bodyless says whether the answer has no body whatever its fields say.
 func (w *response) bodyless() bool {
-	return w.req.Method == http.MethodHead || w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified
+	return w.method == http.MethodHead || w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
 // begin puts the head in front of what is held back. Final means that this is
@@ -152,17 +155,17 @@ func (w *response) writeHead(n int, final bool) {
 			delete(h, "Content-Length")
 		}
 	case length >= 0:
-	case final && (w.req.ProtoMinor == 0 || !hasTrailers(h)):
+	case final && (w.minor == 0 || !hasTrailers(h)):
 		length = int64(n)
 		w.length = length
 		h["Content-Length"] = []string{strconv.Itoa(n)}
-	case w.req.ProtoMinor == 1:
+	case w.minor == 1:
 		w.chunked = true
 	default: // ends with the connection
 		w.close = true
 	}
 	b := append(w.buffer(), "HTTP/1."...)
-	b = append(b, '0'+byte(w.req.ProtoMinor), ' ')
+	b = append(b, '0'+byte(w.minor), ' ')
 	b = strconv.AppendInt(b, int64(w.status), 10)
 	b = append(b, ' ')
 	b = append(b, http.StatusText(w.status)...)
@@ -176,7 +179,7 @@ func (w *response) writeHead(n int, final bool) {
 	}
 	if w.close {
 		b = append(b, "Connection: close\r\n"...)
-	} else if w.req.ProtoMinor == 0 {
+	} else if w.minor == 0 {
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	*w.out = append(b, "\r\n"...)
@@ -191,6 +194,8 @@ func hasTrailers(h http.Header) bool {
 	}
 	return false
 }
+
+var crlf = []byte("\r\n")
 
 // appendFields writes the fields of a head; trailers are kept for the end.
 func appendFields(b []byte, h http.Header) []byte {
@@ -211,91 +216,6 @@ func appendFields(b []byte, h http.Header) []byte {
 		}
 	}
 	return b
-}
-
-func (w *response) Write(p []byte) (int, error) {
-	if w.c.hijacked {
-		return 0, http.ErrHijacked
-	}
-	if !w.begun {
-		w.WriteHeader(http.StatusOK)
-	}
-	if w.failed != nil {
-		return 0, w.failed
-	}
-	if w.bodyless() {
-		if w.req.Method == http.MethodHead {
-			return len(p), nil
-		}
-		return 0, http.ErrBodyNotAllowed
-	}
-	if w.length >= 0 && w.written+int64(len(p)) > w.length {
-		return 0, http.ErrContentLength
-	}
-	w.written += int64(len(p))
-	if !w.sent {
-		// The head waits for the first flush, so that a short answer can say
-		// its length, and whether the connection goes on: until then out holds
-		// the body alone.
-		if held := w.buffer(); len(held)+len(p) <= outSize {
-			*w.out = append(held, p...)
-			return len(p), nil
-		}
-		w.begin(false)
-	}
-	w.piece(p)
-	return len(p), w.failed
-}
-
-// piece puts a part of the body, framed, behind what is held back.
-func (w *response) piece(p []byte) {
-	if len(p) == 0 {
-		return
-	}
-	b := w.buffer()
-	if w.chunked {
-		b = append(strconv.AppendInt(b, int64(len(p)), 16), "\r\n"...)
-	}
-	if len(p) >= bulk && w.c.tls == nil {
-		*w.out = b
-		parts := net.Buffers{b, p}
-		if w.chunked {
-			parts = append(parts, []byte("\r\n"))
-		}
-		_, err := parts.WriteTo(w.c.Conn.Conn)
-		w.fail(err)
-		*w.out = b[:0]
-		return
-	}
-	b = append(b, p...)
-	if w.chunked {
-		b = append(b, "\r\n"...)
-	}
-	*w.out = b
-	if len(b) >= outSize {
-		w.push()
-	}
-}
-
-func (w *response) fail(err error) {
-	if err != nil && w.failed == nil {
-		w.failed = err
-	}
-}
-
-// push writes what is held back and gives the buffer back.
-func (w *response) push() {
-	if w.out == nil {
-		return
-	}
-	if len(*w.out) > 0 && w.failed == nil {
-		_, err := w.c.Conn.Conn.Write(*w.out)
-		w.fail(err)
-	}
-	if cap(*w.out) <= 4*outSize {
-		outs.Put(w.out)
-	}
-	w.out = nil
 }
 
 // FlushError writes what is held back; the head, if nothing has been sent.
@@ -353,6 +273,15 @@ func (w *response) abort() {
 		w.c.reset()
 	}
 	w.release()
+}
+
+// Continue has f go on with the answer once the handler has returned; the
+// answer ends when f does, and is cut if f fails. It is for streams: while one
+// waits, a handler would hold its stack, which is most of a quiet stream's
+// memory, and the request. It is true where f was taken, which is always.
+func (w *response) Continue(f func() error) bool {
+	w.goesOn = f
+	return true
 }
 
 // Hijack hands the connection over, with the bytes in hand still to be read

@@ -282,3 +282,92 @@ func TestClock(t *testing.T) {
 		t.Errorf("%v, %v", at, err)
 	}
 }
+
+// TestContinue: what a handler leaves to be done is done once it has returned,
+// and the connection goes on behind it as behind any other answer.
+func TestContinue(t *testing.T) {
+	leaves(t)
+	returned, proceed := make(chan struct{}, 10), make(chan struct{})
+	s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+		k := w.(interface{ Continue(func() error) bool })
+		defer func() { returned <- struct{}{} }()
+		switch r.URL.Path {
+		case "/stream":
+			w.(http.Flusher).Flush()
+			k.Continue(func() error {
+				<-returned
+				<-proceed
+				if r.Context().Err() != nil {
+					t.Error("the request is over before its answer")
+				}
+				io.WriteString(w, "late")
+				return nil
+			})
+		case "/hijacked":
+			c, _, _ := w.(http.Hijacker).Hijack()
+			k.Continue(func() error {
+				<-returned
+				io.WriteString(c, "raw")
+				return c.Close()
+			})
+		case "/cut":
+			w.Header().Set("Content-Length", "9")
+			io.WriteString(w, "some")
+			k.Continue(func() error { return errors.New("no more") })
+		case "/panic":
+			k.Continue(func() error { panic("late") })
+		case "/handler":
+			k.Continue(func() error { t.Error("goes on though the handler has panicked"); return nil })
+			panic(http.ErrAbortHandler)
+		default:
+			io.WriteString(w, "next")
+		}
+	})
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	for range 20 {
+		io.WriteString(c, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"+get)
+		proceed <- struct{}{}
+		if _, body := answer(t, r, "GET"); body != "late" {
+			t.Errorf("got %q", body)
+		}
+		if _, body := answer(t, r, "GET"); body != "next" {
+			t.Errorf("got %q", body)
+		}
+		<-returned
+	}
+	c.Close()
+	if got := s.ask(t, "GET /hijacked HTTP/1.1\r\nHost: x\r\n\r\n"); got != "raw" {
+		t.Errorf("got %q", got)
+	}
+	for _, path := range []string{"/cut", "/panic", "/handler"} {
+		if got := s.ask(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); strings.HasSuffix(got, "\r\n\r\n") && got != "" {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	eventually(t, "no connection is known any more", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 })
+}
+
+// TestShutdownWaitsForWhatGoesOn, as for handlers.
+func TestShutdownWaitsForWhatGoesOn(t *testing.T) {
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+		w.(interface{ Continue(func() error) bool }).Continue(func() error {
+			close(begun)
+			<-proceed
+			return nil
+		})
+	})
+	c := s.dial(t)
+	io.WriteString(c, get)
+	<-begun
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != context.DeadlineExceeded {
+		t.Errorf("it did not wait: %v", err)
+	}
+	close(proceed)
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

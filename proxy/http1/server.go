@@ -158,38 +158,64 @@ func (s *Server) serve(nc net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-		if !c.hijacked {
-			c.drop()
-			nc.Close()
+	c.run(func() next {
+		if t, ok := nc.(*tls.Conn); ok {
+			ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
+			err := t.HandshakeContext(ctx)
+			cancel()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					s.log(fmt.Errorf("TLS with %s: %w", c.remote, err))
+				}
+				return over
+			}
+			state := t.ConnectionState()
+			c.tls = &state
+		}
+		c.ctx = context.Background()
+		if s.ConnContext != nil {
+			c.ctx = s.ConnContext(c.ctx, nc)
+		}
+		return again
+	})
+}
+
+// next is what a connection does after a request.
+type next int
+
+const (
+	over   next = iota
+	again       // serves another
+	goesOn      // nothing here: another goroutine has it
+)
+
+// run does first, and then serves requests.
+func (c *serverConn) run(first func() next) {
+	n := over
+	defer func() { // also where a handler ends the goroutine
+		if n != goesOn {
+			c.end()
 		}
 	}()
-	if t, ok := nc.(*tls.Conn); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
-		err := t.HandshakeContext(ctx)
-		cancel()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.log(fmt.Errorf("TLS with %s: %w", c.remote, err))
-			}
-			return
-		}
-		state := t.ConnectionState()
-		c.tls = &state
-	}
-	c.ctx = context.Background()
-	if s.ConnContext != nil {
-		c.ctx = s.ConnContext(c.ctx, nc)
-	}
-	for c.one() {
+	for n = first(); n == again; {
+		n = over
+		n = c.one()
 	}
 }
 
-// one serves one request and says whether another may follow.
-func (c *serverConn) one() bool {
+func (c *serverConn) end() {
+	s := c.server
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	if !c.hijacked {
+		c.drop()
+		c.Close()
+	}
+}
+
+// one serves one request and says what follows.
+func (c *serverConn) one() next {
 	c.SetReadDeadline(time.Now().Add(idleTime))
 	head, err := c.readHead(func(have int) {
 		if have > 0 && c.idle.CompareAndSwap(true, false) {
@@ -199,17 +225,18 @@ func (c *serverConn) one() bool {
 	c.idle.Store(false)
 	if err != nil {
 		c.refuse(err)
-		return false
+		return over
 	}
 	c.SetReadDeadline(time.Time{})
 	r, f, err := parseRequest(head)
 	if err != nil {
 		c.refuse(err)
-		return false
+		return over
 	}
 	c.take(len(head))
 	r.RemoteAddr, r.TLS = c.remote, c.tls
 	w := newResponse(c, r, f)
+	w.upgrade = r.Header["Upgrade"] != nil
 	handler := c.server.Handler
 	if c.server.draining.Load() {
 		w.close = true
@@ -220,25 +247,53 @@ func (c *serverConn) one() bool {
 		handler = c.server.refuse(http.StatusOK, "")
 	}
 	if !c.handle(handler, w, r) {
-		return false
+		return over
 	}
+	if w.goesOn != nil {
+		go c.run(func() next { return c.goOn(w) })
+		return goesOn
+	}
+	return c.finish(w)
+}
+
+// finish ends an answer and says what follows.
+func (c *serverConn) finish(w *response) next {
 	if c.hijacked {
 		w.release()
-		return false
+		return over
 	}
 	whole := w.finish()
-	again := whole && !w.close && !c.server.draining.Load() && w.bodyRead()
+	more := whole && !w.close && !c.server.draining.Load() && w.bodyRead()
 	w.release()
-	if whole && !again && (!w.bodyRead() || len(c.have()) > 0 || r.Header["Upgrade"] != nil) {
+	if whole && !more && (!w.bodyRead() || len(c.have()) > 0 || w.upgrade) {
 		c.linger()
 	}
-	c.idle.Store(again)
-	return again
+	c.idle.Store(more)
+	if more {
+		return again
+	}
+	return over
+}
+
+// goOn does what the handler has left to be done.
+func (c *serverConn) goOn(w *response) next {
+	if !c.guard(w, func() {
+		if w.goesOn() != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}) {
+		return over
+	}
+	return c.finish(w)
 }
 
 // handle runs the handler; false where it panicked and the connection has to
 // be cut.
-func (c *serverConn) handle(handler http.Handler, w *response, r *http.Request) (ok bool) {
+func (c *serverConn) handle(handler http.Handler, w *response, r *http.Request) bool {
+	return c.guard(w, func() { handler.ServeHTTP(w, r.WithContext(&w.ctx)) })
+}
+
+func (c *serverConn) guard(w *response, do func()) (ok bool) {
 	defer func() {
 		if ok {
 			return
@@ -252,7 +307,7 @@ func (c *serverConn) handle(handler http.Handler, w *response, r *http.Request) 
 		}
 		w.abort()
 	}()
-	handler.ServeHTTP(w, r.WithContext(&w.ctx))
+	do()
 	return true
 }
 

@@ -21,6 +21,7 @@ type Bulk struct {
 // Bulks are all of them.
 var Bulks = []Bulk{
 	{"hijack, to the client", Source},
+	{"hijack, framed", Frames},
 	{"hijack, to the Engine", Sink},
 	{"chunked download", Download},
 	{"upload (load)", Upload},
@@ -39,6 +40,19 @@ func Source(socket string, size int64) error {
 	}
 	defer c.Close()
 	return c.Exact(size)
+}
+
+// Frames takes size bytes from a hijacked stream that is framed, as one without
+// a TTY is since API 1.42.
+func Frames(socket string, size int64) error {
+	target := fmt.Sprintf("/v1.44/containers/frames-%d/attach?stream=1&stdout=1", size)
+	c, err := Open(socket, Request("POST", target, Upgrade, ""), 101)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	const frameHead = 8
+	return c.Exact(size + (size+pieceSize-1)/pieceSize*frameHead)
 }
 
 // Sink sends size bytes into a hijacked stream, and waits until they have

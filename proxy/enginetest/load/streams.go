@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 )
 
@@ -39,4 +40,23 @@ func Streams(socket string, request []byte, status, n int) (closeAll func(), err
 			}
 		}
 	}, errors.Join(errs...)
+}
+
+// Echo is a hijacked stream of the stub engine's that gives back what it gets,
+// as a terminal does.
+type Echo struct{ *Conn }
+
+// OpenEcho opens one.
+func OpenEcho(socket string) (Echo, error) {
+	c, err := Open(socket, hijack("echo"), 101)
+	return Echo{c}, err
+}
+
+// Line sends a line and waits until it has come back.
+func (e Echo) Line() error {
+	const line = "ls -la\n"
+	if _, err := io.WriteString(e, line); err != nil {
+		return err
+	}
+	return e.Exact(int64(len(line)))
 }

@@ -1,0 +1,136 @@
+package http1
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+)
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.c.hijacked {
+		return 0, http.ErrHijacked
+	}
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	if w.bodyless() {
+		if w.method == http.MethodHead {
+			return len(p), nil
+		}
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+		return 0, http.ErrContentLength
+	}
+	w.written += int64(len(p))
+	if !w.sent {
+		// The head waits for the first flush, so that a short answer can say
+		// its length, and whether the connection goes on: until then out holds
+		// the body alone.
+		if held := w.buffer(); len(held)+len(p) <= outSize {
+			*w.out = append(held, p...)
+			return len(p), nil
+		}
+		w.begin(false)
+	}
+	w.piece(p)
+	return len(p), w.failed
+}
+
+// piece puts a part of the body, framed, behind what is held back.
+func (w *response) piece(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	b := w.buffer()
+	if w.chunked {
+		b = append(strconv.AppendInt(b, int64(len(p)), 16), "\r\n"...)
+	}
+	if len(p) >= bulk {
+		if *w.out = b; w.chunked {
+			w.writePast(p, crlf)
+		} else {
+			w.writePast(p, nil)
+		}
+		return
+	}
+	b = append(b, p...)
+	if w.chunked {
+		b = append(b, "\r\n"...)
+	}
+	*w.out = b
+	if len(b) >= outSize {
+		w.push()
+	}
+}
+
+// WriteChunks is as ChunkWriter says.
+func (w *response) WriteChunks(p []byte, data int64) error {
+	switch {
+	case w.c.hijacked:
+		return http.ErrHijacked
+	case !w.begun || w.bodyless() || w.length >= 0 || w.minor == 0:
+		return http.ErrNotSupported
+	case len(p) == 0 || w.failed != nil:
+		return w.failed
+	}
+	if !w.sent {
+		w.begin(false)
+	}
+	w.written += data
+	if len(p) >= bulk {
+		w.writePast(p, nil)
+		return w.failed
+	}
+	if *w.out = append(w.buffer(), p...); len(*w.out) >= outSize {
+		w.push()
+	}
+	return w.failed
+}
+
+// writePast writes p behind what is held back, without copying it there, and
+// end behind both.
+func (w *response) writePast(p, end []byte) {
+	if w.c.tls != nil { // has no writev
+		w.push()
+		if w.failed == nil {
+			_, err := w.c.Conn.Conn.Write(p)
+			w.fail(err)
+		}
+		*w.out = append(w.buffer(), end...)
+		return
+	}
+	parts := make(net.Buffers, 0, 3)
+	for _, part := range [...][]byte{w.buffer(), p, end} {
+		if len(part) > 0 {
+			parts = append(parts, part)
+		}
+	}
+	_, err := parts.WriteTo(w.c.Conn.Conn)
+	w.fail(err)
+	*w.out = (*w.out)[:0]
+}
+
+func (w *response) fail(err error) {
+	if err != nil && w.failed == nil {
+		w.failed = err
+	}
+}
+
+// push writes what is held back and gives the buffer back.
+func (w *response) push() {
+	if w.out == nil {
+		return
+	}
+	if len(*w.out) > 0 && w.failed == nil {
+		_, err := w.c.Conn.Conn.Write(*w.out)
+		w.fail(err)
+	}
+	if cap(*w.out) <= 4*outSize {
+		outs.Put(w.out)
+	}
+	w.out = nil
+}

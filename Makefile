@@ -9,14 +9,26 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 FUZZTIME ?= 1m
+KINDS    ?= debian current
+
+WEB = terminal/web
 
 .DEFAULT_GOAL = help
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: ## bin/moorgate, static
+build: web ## bin/moorgate, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/moorgate ./cmd/moorgate
+
+web: $(WEB)/node_modules/.package-lock.json ## the page, which moorgate has inside
+	cd $(WEB) && node build.mjs
+
+# What is not in npm's cache is fetched; a second time needs no network.
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@command -v npm >/dev/null || { echo "make web: npm is missing: install Node.js 18 or newer (make deps)" >&2; exit 1; }
+	cd $(WEB) && npm ci --prefer-offline
+	@touch $@
 
 run: build ## moorgate in personal mode, in front of an Engine that it gets if there is none
 	@engine=$$(deploy/engine find || deploy/engine up) && DOCKER_HOST=$$engine exec bin/moorgate serve
@@ -24,22 +36,24 @@ run: build ## moorgate in personal mode, in front of an Engine that it gets if t
 deps: ## what the tests need, from Debian's packages
 	deploy/deps
 
-test: build deps check ## everything that every change must pass, on Debian's Engine
+test: deps build check ## everything that every change must pass, on Debian's Engine
+	cd $(WEB) && npm test
 	deploy/engine up debian >/dev/null
 	env $$(deploy/engine env debian) DOCKER_CONFIG="$$(deploy/engine plugins)" PATH="$$(dirname "$$(deploy/engine cli)"):$$PATH" \
 		go test -count=1 -timeout 20m ./...
 
 conformance: build deps ## the docker CLI's commands, direct and through moorgate, on both Engines
-	for kind in debian current; do \
+	for kind in $(KINDS); do \
 		deploy/engine up $$kind >/dev/null && \
 		env $$(deploy/engine env $$kind) DOCKER_CONFIG="$$(deploy/engine plugins)" PATH="$$(dirname "$$(deploy/engine cli)"):$$PATH" \
 			go test -count=1 -timeout 20m -run 'Conformance|Compose|Buildx' ./cmd/moorgate || exit 1; \
 	done
 
-check: ## formatting, vet, staticcheck, known vulnerabilities, the import picture, the manuals
+check: web ## formatting, vet, types, staticcheck, known vulnerabilities, the import picture, the manuals
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags bench ./cmd/moorgate
+	go vet -tags bench,soak ./cmd/moorgate
+	cd $(WEB) && npm run check
 	go run $(STATICCHECK) ./...
 	deploy/vulncheck $(GOVULNCHECK)
 	go test -run 'Imports|Manuals' ./authz ./deploy
@@ -51,6 +65,9 @@ bench: build ## cost beside direct and beside a plain ReverseProxy
 	deploy/engine up debian >/dev/null
 	env $$(deploy/engine env debian) go test -tags bench -count=1 -timeout 20m -run TestBench -v ./cmd/moorgate
 
+soak: ## mixed work for 10 minutes, or as long as SOAK says, that must leave nothing behind
+	go test -tags soak -count=1 -timeout 60m -run TestSoak -v ./cmd/moorgate
+
 fuzz: ## each fuzz target for FUZZTIME
 	@for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -61,4 +78,4 @@ fuzz: ## each fuzz target for FUZZTIME
 clean: ## removes what build made
 	rm -rf bin
 
-.PHONY: help build run deps test conformance check docs bench fuzz clean
+.PHONY: help build web run deps test conformance check docs bench soak fuzz clean

@@ -106,7 +106,7 @@ func TestReadme(t *testing.T) {
 		check(t, m[1])
 	}
 	help := run(t, command("", nil, binary(t), "--help"))
-	for _, m := range regexp.MustCompile(`\bmoorgate ((?:serve|check|explain|routes|token|password|replay|version))\b`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`\bmoorgate ((?:serve|check|explain|routes|token|password|replay|adopt|version))\b`).FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(help, "\n  "+m[1]+" ") {
 			t.Errorf("`moorgate %s` is not a command", m[1])
 		}

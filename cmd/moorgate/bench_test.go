@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,8 @@ import (
 //
 //	BENCH_OUT           a file that gets the table too
 //	BENCH_SHORT         fewer and shorter rounds, about 30 s (as -short)
+//	BENCH_ROWS          only the rows whose names match this regular expression
+//	BENCH_OWN           not empty: the rows of lists that are cut to the caller's own, too
 //	MOORGATE_ENGINE     unix:// address of a real Engine, for two more rows
 //	MOORGATE_BENCH_BIN  measures this binary of moorgate, and builds none
 //	MOORGATE_BENCH_CMD  measures this command; {listen} and {upstream} are its sockets' paths
@@ -35,6 +39,9 @@ func TestBench(t *testing.T) {
 	b.upstream = stub.Socket
 	b.verify()
 	b.throughput(stub)
+	if os.Getenv("BENCH_OWN") != "" {
+		b.ownLists(stub)
+	}
 	b.memory()
 	b.startUp()
 	stub.Stop()
@@ -85,13 +92,18 @@ type bench struct {
 	bin      string
 	stubCPU  float64 // µs a ping
 	begun    int     // processes, for the names of their files
+	only     *regexp.Regexp
 }
 
+// wants says whether a row is to be measured.
+func (b *bench) wants(work string) bool { return b.only.MatchString(work) }
+
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, rounds: 5, round: time.Second, bulk: 256 << 20, streams: 2000}
+	b := &bench{T: t, rounds: 5, round: time.Second, bulk: 256 << 20, streams: 5000}
 	if testing.Short() || os.Getenv("BENCH_SHORT") != "" {
 		b.rounds, b.round, b.bulk, b.streams = 3, 300*time.Millisecond, 64<<20, 500
 	}
+	b.only = regexp.MustCompile(os.Getenv("BENCH_ROWS"))
 	b.table.Targets = []string{directTarget, plainTarget, moorgateTarget}
 	// t.TempDir is too long for sockets' paths.
 	var err error
@@ -212,12 +224,13 @@ func (b *bench) asks() []benchAsk {
 	b.must(err)
 	var compact bytes.Buffer // as clients send it
 	b.must(json.Compact(&compact, body))
-	return []benchAsk{
+	all := []benchAsk{
 		{"ping", load.Ping, false, 200},
 		{"list, 50 KB chunked", load.Request("GET", "/v1.41/containers/json?all=1", "", ""), false, 200},
 		{"create, 4 KB", load.Request("POST", "/v1.41/containers/create?name=shop-worker-1", "", compact.String()), false, 201},
 		{"new connection each", load.Ping, true, 200},
 	}
+	return slices.DeleteFunc(all, func(a benchAsk) bool { return !b.wants(a.work) })
 }
 
 // verify asks every target for what the rows ask for: a figure for a wrong
@@ -250,14 +263,29 @@ func (b *bench) throughput(stub *load.Process) {
 		}
 		for _, k := range load.Bulks {
 			for _, t := range all {
-				b.move(k, t)
+				if b.wants(k.Work) {
+					b.move(k, t)
+				}
 			}
+		}
+		for _, t := range all {
+			const echo = "hijack, echo of a line"
+			if !b.wants(echo) {
+				continue
+			}
+			stream, err := load.OpenEcho(t.socket)
+			b.must(err)
+			b.count(echo, "round trips/s", t, stream.Line)
+			stream.Close()
 		}
 	}
 }
 
-func (b *bench) rate(a benchAsk, t benchTarget) {
-	r := load.Rate{Socket: t.socket, Connections: benchConnections, For: b.round / 10, Request: a.request, Fresh: a.fresh, Status: a.status, Size: b.size(a)}
+func (b *bench) rate(a benchAsk, t benchTarget) { b.rateOf(a, t, b.size(a)) }
+
+// rateOf measures requests whose answers have size bytes.
+func (b *bench) rateOf(a benchAsk, t benchTarget, size int64) {
+	r := load.Rate{Socket: t.socket, Connections: benchConnections, For: b.round / 10, Request: a.request, Fresh: a.fresh, Status: a.status, Size: size}
 	_, _, err := r.Run() // until benchConnections and heap are as they will be
 	b.must(err)
 	r.For = b.round
@@ -306,6 +334,9 @@ func (b *bench) move(k load.Bulk, t benchTarget) {
 func (b *bench) memory() {
 	for _, name := range []string{plainTarget, moorgateTarget} {
 		for _, r := range load.Idle {
+			if !b.wants(r.Work) {
+				continue
+			}
 			p, before := b.warm(name)
 			closeAll, err := load.Streams(p.Socket, r.Request, r.Status, b.streams)
 			b.must(err)
@@ -314,6 +345,9 @@ func (b *bench) memory() {
 			b.table.Add(r.Work, "KiB each", name, float64(after-before)/float64(b.streams))
 			closeAll()
 			p.Stop()
+		}
+		if !b.wants("upload, peak memory") {
+			continue
 		}
 		p, before := b.warm(name)
 		b.must(p.ResetPeak())
@@ -338,6 +372,9 @@ func (b *bench) warm(name string) (*load.Process, int64) {
 }
 
 func (b *bench) startUp() {
+	if !b.wants("start to first answer") {
+		return
+	}
 	for range 2 * b.rounds {
 		for _, name := range []string{plainTarget, moorgateTarget} {
 			p := b.proxy(name)
@@ -349,23 +386,34 @@ func (b *bench) startUp() {
 
 // realEngine measures what no stub can: containers.
 func (b *bench) realEngine() {
+	const ping, execTrue, execEcho = "Engine: ping", "Engine: exec `true`", "Engine: exec echo"
+	if !b.wants(ping) && !b.wants(execTrue) && !b.wants(execEcho) {
+		return
+	}
 	container, remove, err := load.Container(b.upstream)
 	b.must(err)
 	defer remove()
 	all := b.targets(nil)
 	defer b.stop(all)
-	p := benchAsk{"Engine: ping", load.Ping, false, 200}
+	p := benchAsk{ping, load.Ping, false, 200}
 	for range b.rounds {
 		for _, t := range all {
-			b.rate(p, t)
+			if b.wants(ping) {
+				b.rate(p, t)
+			}
 		}
 		for _, t := range all {
-			b.count("Engine: exec `true`", "execs/s", t, func() error { return load.ExecTrue(t.socket, container) })
+			if b.wants(execTrue) {
+				b.count(execTrue, "execs/s", t, func() error { return load.ExecTrue(t.socket, container) })
+			}
 		}
 		for _, t := range all {
+			if !b.wants(execEcho) {
+				continue
+			}
 			cat, err := load.ExecCat(t.socket, container)
 			b.must(err)
-			b.count("Engine: exec echo", "round trips/s", t, cat.Echo)
+			b.count(execEcho, "round trips/s", t, cat.Echo)
 			cat.Close()
 		}
 	}

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
+
+	"go.uber.org/zap"
 
 	"moorgate/authz"
 	"moorgate/authz/audit"
+	"moorgate/authz/identity"
+	"moorgate/authz/owner"
 	"moorgate/authz/plugin"
 	"moorgate/authz/policy"
 	"moorgate/proxy"
@@ -14,38 +19,69 @@ import (
 
 // judges are what a chain asks beside its own roles.
 type judges struct {
-	engines policy.Engines
-	plugins bool                                 // whether plugins are asked
+	engines owner.Engines
+	offline bool                                 // no Engine and no plugin is asked
 	observe func(plugin string, seconds float64) // may be nil
+
+	terminals func(user string) int // how many a user has open; may be nil
+	memory    *owner.Memory         // nil for a new one
+	log       *zap.Logger           // may be nil
+}
+
+// judging is what judges calls, and its parts.
+type judging struct {
+	chain   *authz.Chain
+	roles   *policy.Policy // nil in personal mode
+	owner   *owner.Owner   // nil in personal mode
+	plugins []*plugin.Plugin
 }
 
 // chain makes the authorizers, in the order in which they are asked; all must
 // allow.
-func (c *Config) chain(j judges) (*authz.Chain, *policy.Policy, []*plugin.Plugin, error) {
+func (c *Config) chain(j judges) (*judging, error) {
 	if c.personal {
-		return authz.New([]authz.Authorizer{authz.Unrestricted{}}, authz.Options{}), nil, nil, nil
+		return &judging{chain: authz.New([]authz.Authorizer{authz.Unrestricted{}}, authz.Options{})}, nil
 	}
-	roles, err := policy.New(c.Roles, policy.Options{Engines: j.engines})
+	made := &judging{}
+	var err error
+	made.roles, err = policy.New(c.Roles, policy.Options{
+		Engines: j.engines, Offline: j.offline, Terminals: j.terminals,
+		Owns: func(ctx context.Context, user, engine string, kind router.Kind, name string) (bool, error) {
+			return made.owner.Owns(ctx, user, engine, kind, name)
+		},
+	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	all := []authz.Authorizer{roles}
-	var plugins []*plugin.Plugin
-	if j.plugins {
-		for _, pc := range c.Authorization {
-			p, err := plugin.New(pc, plugin.Options{Observe: j.observe})
-			if err != nil {
-				return nil, nil, nil, err
+	made.owner = owner.New(owner.Options{
+		Engines: j.engines, Names: c.order, Adopted: c.Adopted, Offline: j.offline, Memory: j.memory, Log: j.log,
+		Own: made.roles.Own, MayUse: made.roles.MayUse, Shares: made.roles.Shares,
+		Quota: func(who identity.Identity) owner.Quota {
+			q := made.roles.Quota(who)
+			return owner.Quota{
+				Containers: q.Containers, Memory: int64(q.Memory), CPUs: q.CPUs,
+				PullsPerHour: q.PullsPerHour, RequestsPerSecond: q.RequestsPerSecond,
 			}
-			plugins = append(plugins, p)
-			if pc.DryRun {
-				all = append(all, authz.DryRun(p))
-			} else {
-				all = append(all, p)
-			}
+		},
+	})
+	all := []authz.Authorizer{made.roles, made.owner}
+	for _, pc := range c.Authorization {
+		if j.offline {
+			break
+		}
+		p, err := plugin.New(pc, plugin.Options{Observe: j.observe})
+		if err != nil {
+			return nil, err
+		}
+		made.plugins = append(made.plugins, p)
+		if pc.DryRun {
+			all = append(all, authz.DryRun(p))
+		} else {
+			all = append(all, p)
 		}
 	}
-	return authz.New(all, authz.Options{DryRun: c.DryRun}), roles, plugins, nil
+	made.chain = authz.New(all, authz.Options{DryRun: c.DryRun})
+	return made, nil
 }
 
 // found names the default engine in calls that name none, and records what is
@@ -57,7 +93,7 @@ func (c *Config) found(r *http.Request, call *router.Call) {
 	audit.Found(r, call)
 }
 
-// lookups answers the policy's questions from the engines.
+// lookups asks the engines what judging needs to know.
 type lookups struct{ pick proxy.Pick }
 
 func (l lookups) Get(ctx context.Context, engine, path string) ([]byte, error) {
@@ -66,4 +102,20 @@ func (l lookups) Get(ctx context.Context, engine, path string) ([]byte, error) {
 		return nil, err
 	}
 	return e.Get(ctx, path)
+}
+
+func (l lookups) Stream(ctx context.Context, engine, path string) (io.ReadCloser, error) {
+	e, err := l.pick(engine)
+	if err != nil {
+		return nil, err
+	}
+	return e.Stream(ctx, path)
+}
+
+func (l lookups) Post(ctx context.Context, engine, path string, body []byte) ([]byte, error) {
+	e, err := l.pick(engine)
+	if err != nil {
+		return nil, err
+	}
+	return e.Post(ctx, path, body)
 }

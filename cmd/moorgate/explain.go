@@ -67,7 +67,7 @@ func explain(ctx context.Context, c *Config, q question, out io.Writer) error {
 	if !ok {
 		return fmt.Errorf("no user is called %q: write one of users: in the configuration", q.user)
 	}
-	chain, _, _, err := c.chain(judges{engines: nobody{}})
+	judge, err := c.chain(judges{engines: nobody{}, offline: true})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func explain(ctx context.Context, c *Config, q question, out io.Writer) error {
 	}
 	denied := false
 	mux := router.NewMux(router.Table(), router.HandlerFunc(func(_ http.ResponseWriter, r *http.Request, call *router.Call) error {
-		verdicts, rec, err := chain.Explain(ctx, who, call)
+		verdicts, rec, err := judge.chain.Explain(ctx, who, call)
 		tell(out, who, call, verdicts, rec, err)
 		if denied = err != nil; denied {
 			return nil
@@ -175,6 +175,12 @@ func show(ctx context.Context, out io.Writer, call *router.Call) error {
 // nobody answers for Engines where none may be asked: nothing is there.
 type nobody struct{}
 
-func (nobody) Get(context.Context, string, string) ([]byte, error) {
-	return nil, &router.Error{Status: http.StatusNotFound, Message: "no Engine is asked"}
+func (nobody) none() error {
+	return &router.Error{Status: http.StatusNotFound, Message: "no Engine is asked"}
 }
+
+func (n nobody) Get(context.Context, string, string) ([]byte, error) { return nil, n.none() }
+
+func (n nobody) Stream(context.Context, string, string) (io.ReadCloser, error) { return nil, n.none() }
+
+func (n nobody) Post(context.Context, string, string, []byte) ([]byte, error) { return nil, n.none() }

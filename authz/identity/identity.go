@@ -23,6 +23,10 @@ type Identity struct {
 	Method string   // the evidence: the name of the Source
 	Peer   *Peer    // the process at the other end; nil unless by peer credentials
 
+	// Session is the id of the terminal that calls on the user's behalf, from
+	// inside this process; "" for all other callers.
+	Session string
+
 	setting [32]byte // the hash of the setting that the evidence matched, for Known; zero for none
 }
 

@@ -76,7 +76,8 @@ func TestKeepSeal(t *testing.T) {
 		t.Errorf("the key: %v, %v", mode, err)
 	}
 	_ = os.WriteFile(file+".key", []byte("short"), 0o600)
-	if start().memory.sealOf("alice") == first || start().memory.sealOf("alice") == start().memory.sealOf("alice") {
+	one, two := start().memory.sealOf("alice"), start().memory.sealOf("alice")
+	if one == first || one == two {
 		t.Error("a key that cannot be read is guessed")
 	}
 	other := newOwner(newFake())

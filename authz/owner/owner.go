@@ -29,6 +29,8 @@ const (
 	Reserved = "moorgate."
 	// Label names the user whose an object is.
 	Label = Reserved + "owner"
+	// sessionLabel is the id of the terminal that a container was made for.
+	sessionLabel = Reserved + "session"
 	// imageLabel is the id of the image that a container was made of. An image
 	// is named by the hash of what it says, so none can carry a label with its
 	// own id: a container whose labels come from its image has not this one.

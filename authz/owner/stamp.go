@@ -155,6 +155,9 @@ func (j *judging) stamp() error {
 	switch j.call.Action {
 	case "container.create":
 		label("Labels")
+		if j.who.Session != "" {
+			edits = append(edits, router.Edit{Path: []string{"Labels", sessionLabel}, Value: j.who.Session})
+		}
 		more, err := j.stampContainer()
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"moorgate/authz/identity"
 )
 
 // TestFaked sends a label of moorgate's by every way on which labels come.
@@ -59,6 +61,18 @@ func TestFaked(t *testing.T) {
 }
 
 // TestStamp looks at what is sent of what is made.
+func TestStampSession(t *testing.T) {
+	o := newOwner(newFake())
+	call := read(t, "POST", "/containers/create", `{"Image":"busybox"}`)
+	who := identity.Identity{User: "alice", Session: "s1"}
+	if d, err := o.Authorize(t.Context(), who, call); !d.Allow || err != nil {
+		t.Fatal(d, err)
+	}
+	if got := call.Body.Root().At("Labels", "moorgate.session").Str(); got != "s1" {
+		t.Errorf("a terminal's container is of session %q: %s", got, call.Body.Bytes())
+	}
+}
+
 func TestStamp(t *testing.T) {
 	engine := newFake()
 	engine.say("/containers/c1/json", `{"Id":"c1","Name":"/c","Image":"`+imageID+`","Config":{"Labels":{"moorgate.owner":"alice","moorgate.image":"`+imageID+`"}}}`)

@@ -86,12 +86,13 @@ func most[T int | Size | float64](i int, a, b T) T {
 	return max(a, b)
 }
 
-// Shares says whether a role lets the caller join a network by its name,
-// whosever it is.
+// Shares says whether a role names a network that the caller may join, whosever
+// it is. A role without rules for containers names none: what it leaves open is
+// what a container may ask for, not whose things it may reach.
 func (p *Policy) Shares(who identity.Identity, engine, network string) bool {
 	return slices.ContainsFunc(who.Roles, func(name string) bool {
 		r := p.roles[name]
-		return r != nil && r.on(engine) && (r.containers.Any || slices.Contains(r.containers.Rules.networks(), network))
+		return r != nil && r.on(engine) && !r.containers.Any && slices.Contains(r.containers.Rules.networks(), network)
 	})
 }
 

@@ -131,7 +131,7 @@ func TestShares(t *testing.T) {
 	}{
 		{"developer", "local", "bridge", true}, {"developer", "local", "team", false}, {"developer", "local", "host", false},
 		{"developer team", "east", "team", true}, {"developer team", "local", "team", false}, {"team", "east", "bridge", false},
-		{"any", "local", "host", true}, {"", "local", "bridge", false},
+		{"any", "local", "team", false}, {"any team", "east", "team", true}, {"", "local", "bridge", false},
 	} {
 		if p.Shares(having(strings.Fields(test.roles)...), test.engine, test.network) != test.shares {
 			t.Errorf("%+v", test)

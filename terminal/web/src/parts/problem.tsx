@@ -1,0 +1,47 @@
+import type { ComponentChildren } from "preact";
+import type { Failure } from "../data/http";
+import { t } from "../text";
+import { Copyable } from "./copy";
+
+/** What went wrong, why, what to do, and the request's id. */
+export function Problem({ what, failure, children }: { what: string; failure: Failure; children?: ComponentChildren }) {
+	return (
+		<div class="problem" role="alert" data-test="problem">
+			<strong>{what}</strong>
+			<Why failure={failure} />
+			{children && <div class="actions">{children}</div>}
+		</div>
+	);
+}
+
+export function Why({ failure }: { failure: Failure }) {
+	const hint = failure.hint ?? cure(failure);
+	return (
+		<>
+			<span class="why" data-test="why">{words(failure)}</span>
+			{hint && <span class="what">{hint}</span>}
+			{failure.requestId && (
+				<span class="request">
+					{t("request")} <Copyable text={failure.requestId} label={t("copy.request")} />
+				</span>
+			)}
+		</>
+	);
+}
+
+export function words(failure: Failure): string {
+	return failure.message || t("failed.network");
+}
+
+/** What to do, where the server does not say it. */
+function cure({ status }: Failure): string {
+	switch (status) {
+		case 0: return t("cure.network");
+		case 401: return t("cure.login");
+		case 429: return t("cure.later");
+		case 502:
+		case 503:
+		case 504: return t("cure.engine");
+		default: return "";
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"moorgate/authz/plugin"
 	"moorgate/authz/policy"
 	"moorgate/proxy"
+	"moorgate/terminal"
 )
 
 // Config is the configuration file: one section for each package.
@@ -41,9 +41,12 @@ type Config struct {
 	// Authorization lists what is asked after the roles, in this order: all
 	// must allow.
 	Authorization []plugin.Config `yaml:"authorization"`
-	// Terminal is for terminals in the browser, which this version does not
-	// serve: the section is read and has no effect.
-	Terminal *Terminal `yaml:"terminal"`
+	// Adopted is the file that `moorgate adopt` writes: objects made outside
+	// moorgate, and whose they are. It is read again when it changes.
+	Adopted string `yaml:"adopted"`
+	// Terminal says how terminals in the browser behave, on listeners that
+	// serve them.
+	Terminal *terminal.Config `yaml:"terminal"`
 	// DryRun denies nothing and records what would be denied.
 	DryRun bool `yaml:"dry_run"`
 	// Audit is the record of every request.
@@ -56,6 +59,7 @@ type Config struct {
 
 	order    []string // the engines' names as the file has them
 	sum      string   // SHA-256 of the file, in hex
+	file     string   // its whole name; "" in personal mode
 	personal bool
 }
 
@@ -67,44 +71,15 @@ type Listen struct {
 	// Identify lists the evidence of who calls, in the order it is asked for:
 	// peer, certificate, token, password, header, oidc.
 	Identify []string `yaml:"identify"`
-	// PublicURL is what browsers call this listener.
+	// PublicURL is what browsers call this listener, with the path prefix that
+	// a reverse proxy in front has for it: the only Origin that is taken, and
+	// the only Host for pages, cookies and websockets. It may be left out
+	// where that is the loopback address that the listener has.
 	PublicURL string `yaml:"public_url"`
 }
 
 func (l Listen) serves(what string) bool {
 	return slices.Contains(l.Serve, what) || len(l.Serve) == 0 && what == "api"
-}
-
-// Terminal says how terminals in the browser behave.
-type Terminal struct {
-	// Shells are tried in this order where no command is named.
-	Shells []string `yaml:"shells"`
-	// PerUser is how many terminals one user may have open.
-	PerUser int `yaml:"per_user"`
-	// WhenFull is what becomes of one more: refuse, or replace the oldest.
-	WhenFull string `yaml:"when_full"`
-	// Scrollback is how much output is kept for a browser that comes back.
-	Scrollback policy.Size `yaml:"scrollback"`
-	// Grace is how long a session waits for its browser to come back.
-	Grace time.Duration `yaml:"grace"`
-	// Idle ends a session in which nothing happens.
-	Idle time.Duration `yaml:"idle"`
-	// Max ends every session.
-	Max time.Duration `yaml:"max"`
-	// Record says what is recorded.
-	Record *Record `yaml:"record"`
-}
-
-// Record says which terminals are recorded.
-type Record struct {
-	// Dir holds the recordings.
-	Dir string `yaml:"dir"`
-	// Who lists the roles whose terminals are recorded.
-	Who []string `yaml:"who"`
-	// Input records what is typed too.
-	Input bool `yaml:"input"`
-	// Keep is how long recordings are kept.
-	Keep time.Duration `yaml:"keep"`
 }
 
 // Log says how moorgate logs.
@@ -158,6 +133,9 @@ func loadConfig(file string) (*Config, error) {
 	}
 	c.order = doc.keys("engines")
 	c.sum = fmt.Sprintf("%x", sha256.Sum256(text))
+	if c.file, err = filepath.Abs(file); err != nil {
+		return nil, err
+	}
 	c.resolve(filepath.Dir(file))
 	c.check(doc)
 	if err := doc.err(); err != nil {
@@ -191,6 +169,10 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	fix(&c.Audit.File)
+	fix(&c.Adopted)
+	if c.Terminal != nil && c.Terminal.Record != nil {
+		fix(&c.Terminal.Record.Dir)
+	}
 	secret := func(s *string) {
 		if name, ok := strings.CutPrefix(*s, "file:"); ok {
 			fix(&name)
@@ -252,6 +234,7 @@ func (c *Config) check(doc *document) {
 	c.checkUsers(doc)
 	c.checkRoles(doc)
 	c.checkPlugins(doc)
+	c.checkTerminal(doc)
 	for _, err := range flatten(c.Audit.Validate()) {
 		doc.fault([]string{"audit"}, err.Error())
 	}
@@ -375,8 +358,8 @@ func (l Listen) check(fault func(message string, path ...string)) {
 			fault("certificates need tls: with client_ca:", at...)
 		}
 	}
-	if u, err := url.Parse(l.PublicURL); l.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		fault("write it like https://box.example.org", "public_url")
+	if _, err := terminal.ParsePublicURL(l.PublicURL); l.PublicURL != "" && err != nil {
+		fault(err.Error(), "public_url")
 	}
 }
 
@@ -425,21 +408,5 @@ func (l Listen) checkTLS(scheme string, fault func(message string, path ...strin
 	}
 }
 
-// notices say which settings have no effect in this version, so that nobody
-// relies on them.
-func (c *Config) notices() []string {
-	var notes []string
-	if c.Terminal != nil {
-		notes = append(notes, "terminal: has no effect: this version serves no terminals")
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
-		r := c.Roles[name]
-		if r.Quota != (policy.Quota{}) {
-			notes = append(notes, fmt.Sprintf("roles.%s.quota: is not enforced by this version", name))
-		}
-		if r.Scope != "all" && len(r.Allow) > 0 {
-			notes = append(notes, fmt.Sprintf("roles.%s.scope: own is not enforced by this version: the role sees and touches everyone's objects", name))
-		}
-	}
-	return notes
-}
+// notices say which settings have no effect, so that nobody relies on them.
+func (c *Config) notices() []string { return c.terminalNotices() }

@@ -58,7 +58,7 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), routesCommand(), tokenCommand(), passwordCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), adoptCommand(), routesCommand(), tokenCommand(), passwordCommand(), replayCommand(), versionCommand())
 	return root
 }
 

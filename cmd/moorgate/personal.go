@@ -104,9 +104,9 @@ func personalEngine(own string) (proxy.EngineConfig, error) {
 }
 
 // greet prints what to paste.
-func greet(out io.Writer, c *Config, page bool) {
-	host, web := c.Listen[0].Address, "http://"+webAddress+"/"
-	if !page {
+func greet(out io.Writer, c *Config, link string) {
+	host, web := c.Listen[0].Address, link+fmt.Sprintf("\n              (works once, within 15 minutes; kill -USR1 %d prints another)", os.Getpid())
+	if link == "" {
 		web = "none, as " + webAddress + " is taken"
 	}
 	fmt.Fprintf(out, `moorgate stands between you and the Engine at %s.

@@ -76,7 +76,11 @@ type team struct {
 
 func newTeam(t *testing.T, change ...func(string) string) *team {
 	t.Helper()
-	e := realEngine(t)
+	return teamAt(t, realEngine(t), teamConfig, change...)
+}
+
+func teamAt(t *testing.T, e *engine, config string, change ...func(string) string) *team {
+	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("CI") != "" {
 			t.Fatal("calls as other users: CI runs it as root")
@@ -84,7 +88,7 @@ func newTeam(t *testing.T, change ...func(string) string) *team {
 		t.Skip("calls as other users: run it as root")
 	}
 	tm := &team{e: e, name: fmt.Sprintf("policy%d", time.Now().UnixNano()), tcp: freePort(t), tls: freePort(t)}
-	config := strings.NewReplacer("tcp://TCP", "tcp://"+tm.tcp, "tcp://TLS", "tcp://"+tm.tls).Replace(teamConfig)
+	config = strings.NewReplacer("tcp://TCP", "tcp://"+tm.tcp, "tcp://TLS", "tcp://"+tm.tls).Replace(config)
 	for _, c := range change {
 		config = c(config)
 	}

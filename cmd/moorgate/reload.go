@@ -73,6 +73,9 @@ func (g *gate) reload(file string, asked bool) {
 	if err == nil {
 		made, err = g.build(c)
 	}
+	if err == nil {
+		err = g.doors(made)
+	}
 	if err != nil {
 		g.metrics.Reloaded(false, old.config.sum)
 		g.log.Error("the configuration was not taken, the old one stays in force", zap.String("file", file), zap.Error(err))
@@ -80,6 +83,7 @@ func (g *gate) reload(file string, asked bool) {
 	}
 	g.swap(made)
 	g.metrics.Reloaded(true, c.sum)
+	g.revokeTerminals(made) // first: with the reason, rather than by the end of its stream
 	cut := g.forwarder.Revoke("moorgate: your right to this was withdrawn", func(ctx context.Context, call *router.Call) bool {
 		who, ok := identity.From(ctx)
 		return ok && made.roles.May(made.users.Roles(who.User, who.Groups), call.Action, call.Engine)
@@ -101,5 +105,5 @@ func fixed(old, c *Config) error {
 	case old.Log != c.Log:
 		return errors.New("log: restart to change it")
 	}
-	return nil
+	return fixedTerminals(old, c)
 }

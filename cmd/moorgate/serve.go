@@ -20,11 +20,11 @@ import (
 	"moorgate/authz"
 	"moorgate/authz/audit"
 	"moorgate/authz/identity"
-	"moorgate/authz/plugin"
-	"moorgate/authz/policy"
+	"moorgate/authz/owner"
 	"moorgate/proxy"
 	"moorgate/proxy/http1"
 	"moorgate/router"
+	"moorgate/terminal"
 )
 
 // gcPercent lets garbage grow to four times what is in use before it is
@@ -65,7 +65,8 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 		return err
 	}
 	if c.personal {
-		greet(out, c, !g.noPage)
+		greet(out, c, g.link())
+		defer g.linkOnSignal(out)()
 	}
 	if file != "" {
 		watching, stopWatching := context.WithCancel(ctx)
@@ -102,25 +103,27 @@ type gate struct {
 	failed    chan error
 	noPage    bool // personal mode's port is taken
 
-	graph atomic.Pointer[graph]
+	memory    *owner.Memory // of whose things are, beyond a reload
+	terminals terminals
+	graph     atomic.Pointer[graph]
 }
 
 // graph is all that the configuration decides beside the open sockets; a
 // reload puts another in its place.
 type graph struct {
+	*judging
 	config   *Config
 	users    *identity.Directory
-	roles    *policy.Policy // nil in personal mode
-	chain    *authz.Chain
-	plugins  []*plugin.Plugin
 	engines  []*proxy.Engine
 	handlers map[string]http.Handler // by the listener's address
-	stop     context.CancelFunc      // ends the engines' health checks
+	session  http.Handler            // for the connections of terminals
+	cleanUp  http.Handler            // for those that end what a terminal left behind
+	stop     context.CancelFunc      // ends the health checks and the watching of events
 }
 
 // open builds everything and begins to serve.
 func open(c *Config, log *zap.Logger) (*gate, error) {
-	g := &gate{log: log, failed: make(chan error, len(c.Listen)), metrics: audit.NewMetrics()}
+	g := &gate{log: log, failed: make(chan error, len(c.Listen)), metrics: audit.NewMetrics(), memory: owner.NewMemory()}
 	sinks := []audit.Sink{g.metrics}
 	if c.Audit.File != "" {
 		l, err := audit.NewLog(c.Audit, log)
@@ -131,12 +134,24 @@ func open(c *Config, log *zap.Logger) (*gate, error) {
 		sinks = append(sinks, l)
 	}
 	g.forwarder = proxy.Forward(g.pick, g.review)
+	g.terminals.prepare(g)
+	sinks = append(sinks, g.terminals.denials)
 	made, err := g.build(c)
 	if err != nil {
 		g.close()
 		return nil, err
 	}
 	g.swap(made)
+	if c.terminals() {
+		if err := g.openTerminals(c, sinks); err != nil {
+			g.close()
+			return nil, err
+		}
+	}
+	if err := g.doors(made); err != nil {
+		g.close()
+		return nil, err
+	}
 	for _, l := range c.Listen {
 		if err := g.listen(c, l, audit.Middleware(l.Address, sinks...)); err != nil {
 			g.close()
@@ -161,22 +176,44 @@ func (g *gate) build(c *Config) (*graph, error) {
 		}
 		made.engines = append(made.engines, e)
 	}
-	made.chain, made.roles, made.plugins, err = c.chain(judges{
-		engines: lookups{proxy.PickFrom(made.engines)}, plugins: true, observe: g.metrics.PluginSeconds,
+	made.judging, err = c.chain(judges{
+		engines: lookups{proxy.PickFrom(made.engines)}, observe: g.metrics.PluginSeconds,
+		terminals: g.terminalsOpen, memory: g.memory, log: g.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	mux := router.NewMux(router.Table(), made.chain.Middleware(g.forwarder))
-	mux.Found, mux.Fail = c.found, audit.Fail
-	for _, l := range c.Listen {
+	g.inProcess(made)
+	return made, nil
+}
+
+// doors makes what each listener serves.
+func (g *gate) doors(made *graph) error {
+	mux := made.config.mux(made.chain, g.forwarder)
+	for _, l := range made.config.Listen {
 		sources, err := made.users.Sources(l.Identify)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		made.handlers[l.Address] = g.dispatch(l, identity.Require(sources, refuse)(mux))
+		var api http.Handler
+		if l.serves("terminal") {
+			api, err = g.terminals.server.Load().Handler(l.door(sources, mux))
+		} else {
+			api, err = terminal.Guard(l.door(sources, nil), identity.Require(sources, refuse)(mux))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.Address, err)
+		}
+		made.handlers[l.Address] = g.dispatch(l, api)
 	}
-	return made, nil
+	return nil
+}
+
+// mux answers the Engine's API as the chain allows.
+func (c *Config) mux(chain *authz.Chain, next router.Handler) *router.Mux {
+	mux := router.NewMux(router.Table(), chain.Middleware(next))
+	mux.Found, mux.Fail = c.found, audit.Fail
+	return mux
 }
 
 // swap puts a graph in force.
@@ -185,6 +222,9 @@ func (g *gate) swap(made *graph) {
 	made.stop = stop
 	for _, e := range made.engines {
 		go e.Watch(ctx, g.engineChanged)
+	}
+	if made.owner != nil {
+		go made.owner.Run(ctx)
 	}
 	g.metrics.Configured(made.config.sum)
 	if old := g.graph.Swap(made); old != nil {
@@ -269,11 +309,7 @@ func (g *gate) dispatch(l Listen, api http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		if l.serves("terminal") && r.URL.Path == "/" && r.Method == http.MethodGet {
-			placeholder(w)
-			return
-		}
-		if l.serves("api") {
+		if l.serves("api") || l.serves("terminal") {
 			api.ServeHTTP(w, r)
 			return
 		}
@@ -303,22 +339,6 @@ func (g *gate) readyz(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ready\n")
 }
 
-func placeholder(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = io.WriteString(w, `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>moorgate</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em}</style>
-<h1>moorgate</h1>
-<p>moorgate is running. Terminals in the browser are not part of this version; use the docker command with the
-<code>DOCKER_HOST</code> that <code>moorgate serve</code> printed.</p>
-</html>
-`)
-}
-
 func (g *gate) engineChanged(e *proxy.Engine, err error) {
 	g.metrics.EngineUp(e.Name, err == nil)
 	if err != nil {
@@ -339,8 +359,10 @@ func (g *gate) drain(limit time.Duration) {
 	finite, cancelFinite := context.WithTimeout(context.Background(), max(finiteTime, limit))
 	defer cancelFinite()
 	over, done := context.WithCancel(context.Background())
-	go g.forwarder.Drain(streams, over, fmt.Sprintf("moorgate: going down, this connection ends in %s", limit))
+	message := fmt.Sprintf("moorgate: going down, this connection ends in %s", limit)
+	go g.forwarder.Drain(streams, over, message)
 	var all sync.WaitGroup
+	all.Go(func() { g.drainTerminals(streams, message) })
 	for _, s := range g.servers {
 		all.Go(func() {
 			if err := s.Shutdown(finite); err != nil {
@@ -370,6 +392,7 @@ func (g *gate) close() {
 	for _, s := range g.servers {
 		s.Close()
 	}
+	g.terminals.close()
 	if gr := g.graph.Load(); gr != nil {
 		gr.close()
 	}

@@ -52,7 +52,7 @@ conformance: build deps ## the docker CLI's commands, direct and through moorgat
 check: web ## formatting, vet, types, staticcheck, known vulnerabilities, the import picture, the manuals
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags bench,soak ./cmd/moorgate
+	go vet -tags bench,soak ./cmd/moorgate ./terminal
 	cd $(WEB) && npm run check
 	go run $(STATICCHECK) ./...
 	deploy/vulncheck $(GOVULNCHECK)
@@ -63,7 +63,7 @@ docs: ## writes the generated manuals
 
 bench: build ## cost beside direct and beside a plain ReverseProxy
 	deploy/engine up debian >/dev/null
-	env $$(deploy/engine env debian) go test -tags bench -count=1 -timeout 20m -run TestBench -v ./cmd/moorgate
+	env $$(deploy/engine env debian) go test -tags bench -p 1 -count=1 -timeout 20m -run TestBench -v ./cmd/moorgate ./terminal
 
 soak: ## mixed work for 10 minutes, or as long as SOAK says, that must leave nothing behind
 	go test -tags soak -count=1 -timeout 60m -run TestSoak -v ./cmd/moorgate

@@ -369,7 +369,7 @@ func TestPolicyDenied(t *testing.T) {
 				{"docker run --rm -p 80:80 $B", "container.create $B (role developer, containers.ports): "},
 				{"docker run --rm -m 1g $B", "container.create $B (role developer, containers.limits): Memory 1073741824 is over the 64MiB"},
 				{"docker exec --privileged $BOX true", "exec.create $BOX (role developer, exec.privileged): a privileged command has all of the host: run it without --privileged"},
-				{"docker commit $BOX $EVIL:2", "container.commit $BOX (role developer, images): " + noRule},
+				{"docker commit $BOX $EVIL:2", "container.commit $EVIL:2 (role developer, images): " + noRule},
 				{"docker tag $B $EVIL:2", "image.tag $EVIL:2 (role developer, images): " + noRule},
 				{"docker tag $EVIL:latest $APP:9", "image.tag ... (role developer, images[0]): pin a version"},
 				{"docker push $EVIL:2", "image.push $EVIL:2 (role developer, images): " + noRule},

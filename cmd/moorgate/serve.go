@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -96,6 +97,7 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 // gate is a running moorgate.
 type gate struct {
 	log       *zap.Logger
+	bound     []net.Listener // all that were opened; their servers close them, too
 	servers   []*http1.Server
 	forwarder *proxy.Forwarder
 	metrics   *audit.Metrics
@@ -141,6 +143,11 @@ func open(c *Config, log *zap.Logger) (*gate, error) {
 		g.close()
 		return nil, err
 	}
+	bound, err := g.bind(c) // first: whose socket is in use need not read of anything else
+	if err != nil {
+		g.close()
+		return nil, err
+	}
 	g.swap(made)
 	if c.terminals() {
 		if err := g.openTerminals(c, sinks); err != nil {
@@ -152,11 +159,8 @@ func open(c *Config, log *zap.Logger) (*gate, error) {
 		g.close()
 		return nil, err
 	}
-	for _, l := range c.Listen {
-		if err := g.listen(c, l, audit.Middleware(l.Address, sinks...)); err != nil {
-			g.close()
-			return nil, err
-		}
+	for i, l := range c.Listen {
+		g.listen(l, bound[i], audit.Middleware(l.Address, sinks...))
 	}
 	return g, nil
 }
@@ -258,17 +262,27 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, message string) 
 	audit.Fail(w, r, &router.Error{Status: status, Message: message})
 }
 
-// listen begins to serve one listener.
-func (g *gate) listen(c *Config, l Listen, record func(http.Handler) http.Handler) error {
-	listeners, err := proxy.Listen(l.ListenConfig)
-	if err != nil {
-		if c.personal && l.serves("terminal") {
+// bind opens the sockets of all listeners, in their order. Callers wait until
+// they are served.
+func (g *gate) bind(c *Config) (all [][]net.Listener, err error) {
+	for _, l := range c.Listen {
+		listeners, err := proxy.Listen(l.ListenConfig)
+		switch {
+		case err == nil:
+			g.bound = append(g.bound, listeners...)
+		case c.personal && l.serves("terminal"):
 			g.log.Warn("the web page is not served", zap.Error(err))
 			g.noPage = true
-			return nil
+		default:
+			return nil, err
 		}
-		return err
+		all = append(all, listeners)
 	}
+	return all, nil
+}
+
+// listen begins to serve one listener.
+func (g *gate) listen(l Listen, listeners []net.Listener, record func(http.Handler) http.Handler) {
 	server := &http1.Server{
 		Handler: record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			g.graph.Load().handlers[l.Address].ServeHTTP(w, r)
@@ -289,7 +303,6 @@ func (g *gate) listen(c *Config, l Listen, record func(http.Handler) http.Handle
 			}
 		}()
 	}
-	return nil
 }
 
 // dispatch sends each request of a listener to what it serves.
@@ -391,6 +404,9 @@ func (g *gate) settle() {
 func (g *gate) close() {
 	for _, s := range g.servers {
 		s.Close()
+	}
+	for _, l := range g.bound {
+		_ = l.Close() // a server may have closed it
 	}
 	g.terminals.close()
 	if gr := g.graph.Load(); gr != nil {

@@ -137,6 +137,17 @@ test("a cut network resumes by offset, with the screen kept", async (t) => {
 	await shows(page, "\nafter");
 });
 
+test("what is typed while the network is away arrives in order", async (t) => {
+	const { page, mock } = await open(t);
+	await shell(page);
+	const s = session(mock);
+	s.late = 600;
+	mock.cut();
+	await page.waitForSelector('[data-phase="reconnecting"]');
+	await page.keyboard.type("abcdefghijklmnopqrstuvwxyz", { delay: 40 });
+	await until("all of it", () => s.input.toString() === "abcdefghijklmnopqrstuvwxyz").catch((err) => assert.fail(`${err.message}: ${s.input}`));
+});
+
 test("a reload comes back to the same terminal", async (t) => {
 	const { page, mock } = await open(t);
 	await shell(page);
@@ -300,7 +311,7 @@ test("Tab goes around the page, and Escape closes dialogs", async (t) => {
 	const { page } = await open(t);
 	await page.waitForFunction(() => document.activeElement?.dataset.test === "open-shell");
 	await page.keyboard.press("/");
-	assert.equal(await page.evaluate(() => document.activeElement.dataset.test), "filter");
+	await page.waitForFunction(() => document.activeElement?.dataset.test === "filter");
 	await page.keyboard.type("postgres");
 	await page.keyboard.press("ArrowDown");
 	await page.keyboard.press("Enter");
@@ -378,7 +389,7 @@ test("the keyboard gets out of a terminal", async (t) => {
 	const { page } = await open(t);
 	await shell(page);
 	await page.keyboard.press("Control+Shift+L");
-	assert.equal(await page.evaluate(() => document.activeElement.dataset.test), "filter");
+	await page.waitForFunction(() => document.activeElement?.dataset.test === "filter");
 });
 
 test("closing asks only while something runs", async (t) => {

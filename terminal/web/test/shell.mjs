@@ -16,6 +16,8 @@ export class Shell {
 	sizes = [];
 	acks = [];
 	epoch = Date.now();
+	/** Milliseconds between HELLO and its answer. */
+	late = 0;
 	#clients = new Set();
 	#line = "";
 
@@ -79,8 +81,9 @@ export class Shell {
 		if (client.role !== "owner") this.notice({ kind: "viewer_left", attachment: client.id, user: client.user });
 	}
 
-	#take(client, frame, user) {
+	async #take(client, frame, user) {
 		const body = frame.subarray(1);
+		if (frame[0] === 0x11 && this.late) await new Promise((r) => setTimeout(r, this.late));
 		switch (frame[0]) {
 			case 0x11:
 				return this.#hello(client, JSON.parse(body), user);

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { focusHere } from "../data/actions";
 import { t } from "../text";
 import { IconButton } from "./icon";
 
@@ -18,9 +19,14 @@ export function Dialog({ title, close, children, foot, submit, test }: DialogPro
 	const id = useId();
 	useEffect(() => {
 		const before = document.activeElement as HTMLElement | null;
+		const byKeys = before?.matches(":focus-visible");
 		ref.current!.showModal();
 		ref.current!.querySelector<HTMLElement>("[data-first]")?.focus();
-		return () => before?.isConnected && before.focus();
+		return () => {
+			// The keyboard goes back to where it was; from a button that the mouse pressed, to the terminal.
+			if (!byKeys) focusHere();
+			if (byKeys || document.activeElement === document.body) before?.focus();
+		};
 	}, []);
 	const body = (
 		<>

@@ -2,6 +2,7 @@
 
 import { createEmulator, screenText, type Emulator } from "../terminal/emulator";
 import { themes, type Brightness } from "../terminal/look";
+import { scaleFont } from "../terminal/scale";
 import { sizeOf, type Cast } from "./cast";
 
 export interface PlaybackOptions {
@@ -14,9 +15,6 @@ export interface PlaybackOptions {
 	playing: (on: boolean) => void;
 	openLink: (url: string) => void;
 }
-
-/** Screens that need smaller letters than this, in pixels, are scrolled. */
-const smallestFont = 8;
 
 /** With idle time skipped, no pause is longer, in seconds. */
 const longestPause = 1;
@@ -135,12 +133,6 @@ export class Playback {
 
 	/** Letters as large as the user likes, or as the recording's screen allows. */
 	private fit(): void {
-		const { xterm } = this.emulator;
-		const screen = this.element.querySelector<HTMLElement>(".xterm-screen");
-		if (!screen?.offsetWidth) return;
-		const size = xterm.options.fontSize ?? this.fontSize;
-		const scale = Math.min((this.host.clientWidth - 24) / screen.offsetWidth, (this.host.clientHeight - 8) / screen.offsetHeight);
-		const best = Math.max(smallestFont, Math.min(this.fontSize, Math.floor(size * scale * 2) / 2));
-		if (Math.abs(best - size) >= 0.5) xterm.options.fontSize = best;
+		scaleFont(this.emulator.xterm, this.host, this.fontSize, { x: 24, y: 8 });
 	}
 }

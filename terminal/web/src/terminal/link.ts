@@ -70,9 +70,16 @@ export class Link {
 	private readonly wake = () => {
 		if (document.visibilityState === "visible") this.now();
 	};
+	/** A page that the browser keeps for "back" would go on to be counted as one who is here. */
+	private readonly leave = () => {
+		if (!this.socket) return;
+		this.drop();
+		this.retry(); // when the page is back, as its timers stand still meanwhile
+	};
 
 	constructor(private readonly options: LinkOptions) {
 		addEventListener("online", this.wake);
+		addEventListener("pagehide", this.leave);
 		document.addEventListener("visibilitychange", this.wake);
 	}
 
@@ -104,6 +111,7 @@ export class Link {
 		clearTimeout(this.timer);
 		this.drop();
 		removeEventListener("online", this.wake);
+		removeEventListener("pagehide", this.leave);
 		document.removeEventListener("visibilitychange", this.wake);
 	}
 

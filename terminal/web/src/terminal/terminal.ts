@@ -13,6 +13,7 @@ import { LineEditor } from "./line";
 import { Link, type LinkState } from "./link";
 import { foundColors, themes, type Brightness } from "./look";
 import { clipboardText } from "./osc52";
+import { scaleFont } from "./scale";
 import { cleanTitle, initialStatus, noticed, type Status } from "./status";
 import { onTouch } from "./touch";
 
@@ -38,9 +39,6 @@ export interface TerminalOptions {
 	pinch: (fontSize: number) => void;
 }
 
-/** Screens of others that need smaller letters than this, in pixels, are scrolled. */
-const smallestFont = 8;
-
 /** Tickets live 30 s at the server; a first one that waited longer than this is not tried. */
 const ticketLife = 20_000;
 
@@ -61,6 +59,8 @@ export class Terminal {
 	private received = -1;
 	private acknowledged = 0;
 	private muted = false;
+	/** Between WELCOME and the end of the connection; what is typed at other times waits in order. */
+	private welcomed = false;
 	private truncatedReplay = false;
 	private lines: LineEditor | null = null;
 	private typed: { at: number; data: Uint8Array }[] = [];
@@ -235,7 +235,7 @@ export class Terminal {
 	}
 
 	private send(data: Uint8Array): void {
-		if (this.watches || this.link.send(frames.stdin(data))) return;
+		if (this.watches || (this.welcomed && this.link.send(frames.stdin(data)))) return;
 		const kept = this.typed.reduce((n, t) => n + t.data.length, 0);
 		if (kept + data.length <= maxTyped) this.typed.push({ at: Date.now(), data });
 	}
@@ -265,15 +265,7 @@ export class Terminal {
 		if (!this.theirs) return;
 		const { cols, rows } = this.theirs;
 		if (xterm.cols !== cols || xterm.rows !== rows) xterm.resize(cols, rows);
-		const size = xterm.options.fontSize ?? this.fontSize;
-		const screen = xterm.element.querySelector<HTMLElement>(".xterm-screen");
-		if (!screen?.offsetWidth) return;
-		const scale = Math.min(
-			(this.element.clientWidth - 16) / screen.offsetWidth,
-			this.element.clientHeight / screen.offsetHeight,
-		);
-		const best = Math.max(smallestFont, Math.min(this.fontSize, Math.floor(size * scale * 2) / 2));
-		if (Math.abs(best - size) >= 0.5) xterm.options.fontSize = best;
+		scaleFont(xterm, this.element, this.fontSize, { x: 16, y: 0 });
 	}
 
 	private resized(): void {
@@ -301,6 +293,7 @@ export class Terminal {
 	}
 
 	private linked(state: LinkState): void {
+		if (state.kind !== "open") this.welcomed = false;
 		switch (state.kind) {
 			case "connecting":
 				if (this.status.welcome) this.update({ phase: "reconnecting", attempt: state.attempt, retryAt: 0 });
@@ -331,7 +324,7 @@ export class Terminal {
 				this.output(frame.stream, frame.offset, frame.data);
 				break;
 			case "welcome":
-				this.welcomed(frame.welcome);
+				this.greet(frame.welcome);
 				break;
 			case "replay":
 				this.replay(frame.replay);
@@ -357,7 +350,8 @@ export class Terminal {
 		}
 	}
 
-	private welcomed(welcome: frames.Welcome): void {
+	private greet(welcome: frames.Welcome): void {
+		this.welcomed = true;
 		this.link.settled();
 		if (this.status.welcome && this.status.welcome.epoch !== welcome.epoch) {
 			this.parsed = -1; // offsets count anew

@@ -196,6 +196,7 @@ export const en = {
 	"reconnecting.in": "Connection lost. Attempt {n} failed, the next one is in {s} s.",
 	"reconnecting.now": "Connection lost. Attempt {n}…",
 	"reconnecting.proxy": "If it never opens, a proxy in between may not pass websockets.",
+	"reconnecting.soon": "Connection lost. The first attempt to come back is in {s} s.",
 	"recorded": "This terminal is recorded. You and the administrators can play it.",
 	"recording": "Recording",
 	"recording.delete.sure": "Delete this recording for good?",

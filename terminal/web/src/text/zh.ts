@@ -198,6 +198,7 @@ export const zh: Dictionary = {
 	"reconnecting.in": "连接已断开。第 {n} 次尝试失败，{s} 秒后重试。",
 	"reconnecting.now": "连接已断开。正在进行第 {n} 次尝试…",
 	"reconnecting.proxy": "如果一直无法打开，可能是中间的代理不支持 websocket。",
+	"reconnecting.soon": "连接已断开。{s} 秒后尝试重新连接。",
 	"recorded": "这个终端正在录制。您和管理员可以回放。",
 	"recording": "录制",
 	"recording.delete.sure": "永久删除这个录制？",

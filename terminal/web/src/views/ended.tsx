@@ -1,6 +1,7 @@
 // Why a terminal is over, and what can be done.
 
 import { mayOnAny, recordings } from "../data/app";
+import { useCell } from "../data/cell";
 import { reveal, openTab, newId } from "../data/tabs";
 import { Why } from "../parts/problem";
 import { StateSign } from "../parts/state";
@@ -95,7 +96,7 @@ export function Failed({ status, again, close }: Props) {
 
 function Actions({ again, close, status }: Props) {
 	const session = status.welcome?.session;
-	const list = recordings.value;
+	const list = useCell(recordings); // it is asked for anew when a terminal ends
 	const recording = list.state === "ready" ? list.value.find((r) => r.session === session) : undefined;
 	const show = () => {
 		if (!recording || reveal((p) => p.kind === "recording" && p.recording === recording.id)) return;

@@ -16,41 +16,38 @@ export function controlled(c: string): string {
 }
 
 export function KeyBar({ terminal }: { terminal: Terminal }) {
-	const [ctrl, setCtrl] = useState(false);
-	const [alt, setAlt] = useState(false);
-	const held = useRef({ ctrl, alt });
-	held.current = { ctrl, alt };
-
-	const release = () => {
-		setCtrl(false);
-		setAlt(false);
+	const [shown, show] = useState({ ctrl: false, alt: false });
+	// What is held counts from the tap on, not from the next drawing on.
+	const held = useRef(shown);
+	const hold = (ctrl: boolean, alt: boolean) => {
+		held.current = { ctrl, alt };
+		show(held.current);
 	};
 	const press = (keys: string) => {
 		const { ctrl, alt } = held.current;
 		terminal.type((alt ? "\x1b" : "") + (ctrl ? controlled(keys) : keys));
-		release();
+		hold(false, false);
 	};
 	const arrow = (letter: string) => {
 		const { ctrl, alt } = held.current;
 		const modifier = 1 + (alt ? 2 : 0) + (ctrl ? 4 : 0);
 		if (modifier > 1) terminal.type(`\x1b[1;${modifier}${letter}`);
 		else terminal.type((terminal.applicationKeys ? "\x1bO" : "\x1b[") + letter);
-		release();
+		hold(false, false);
 	};
 	// The next letter of the phone's own keyboard takes Ctrl and Alt along.
 	useEffect(() => {
-		if (!ctrl && !alt) return;
-		const typed = (e: InputEvent) => {
-			if (e.inputType !== "insertText" || !e.data || e.data.length !== 1) return;
+		const take = (e: Event, letter: string) => {
+			if (!held.current.ctrl && !held.current.alt) return;
 			e.preventDefault();
 			e.stopImmediatePropagation();
-			press(e.data);
+			press(letter);
+		};
+		const typed = (e: InputEvent) => {
+			if (e.inputType === "insertText" && e.data?.length === 1) take(e, e.data);
 		};
 		const pressed = (e: KeyboardEvent) => {
-			if (e.key.length !== 1 || e.ctrlKey || e.altKey || e.metaKey) return;
-			e.preventDefault();
-			e.stopImmediatePropagation();
-			press(e.key);
+			if (e.key.length === 1 && !e.ctrlKey && !e.altKey && !e.metaKey) take(e, e.key);
 		};
 		const { element } = terminal;
 		element.addEventListener("beforeinput", typed, true);
@@ -59,7 +56,7 @@ export function KeyBar({ terminal }: { terminal: Terminal }) {
 			element.removeEventListener("beforeinput", typed, true);
 			element.removeEventListener("keydown", pressed, true);
 		};
-	}, [ctrl, alt]);
+	}, [terminal]);
 
 	const paste = async () => {
 		try {
@@ -75,8 +72,8 @@ export function KeyBar({ terminal }: { terminal: Terminal }) {
 		<div class="keybar" role="toolbar" aria-label={t("keybar")} onMouseDown={keep} data-test="keybar">
 			<button type="button" onClick={() => press("\x1b")}>Esc</button>
 			<button type="button" onClick={() => press("\t")}>Tab</button>
-			<button type="button" aria-pressed={ctrl} onClick={() => setCtrl(!ctrl)}>Ctrl</button>
-			<button type="button" aria-pressed={alt} onClick={() => setAlt(!alt)}>Alt</button>
+			<button type="button" aria-pressed={shown.ctrl} onClick={() => hold(!held.current.ctrl, held.current.alt)}>Ctrl</button>
+			<button type="button" aria-pressed={shown.alt} onClick={() => hold(held.current.ctrl, !held.current.alt)}>Alt</button>
 			{Object.entries(arrows).map(([sign, letter]) => (
 				<button key={sign} type="button" aria-label={t(`arrow.${letter}`)} onClick={() => arrow(letter)}>{sign}</button>
 			))}

@@ -18,6 +18,7 @@ export function Login({ failure }: { failure: Failure }) {
 	const [busy, setBusy] = useState(false);
 	const [refused, setRefused] = useState<Failure | null>(linkFailure);
 	const first = useRef<HTMLInputElement>(null);
+	const secret = useRef<HTMLInputElement>(null);
 	useEffect(() => first.current?.focus(), [way]);
 
 	const submit = async (e: Event) => {
@@ -30,7 +31,7 @@ export function Login({ failure }: { failure: Failure }) {
 		} catch (err) {
 			setRefused({ hint: "", ...failureOf(err) });
 			setBusy(false);
-			first.current?.select();
+			(secret.current ?? first.current)?.select();
 		}
 	};
 	const typed = ways.includes("password") || ways.includes("token");
@@ -66,7 +67,7 @@ export function Login({ failure }: { failure: Failure }) {
 								</label>
 								<label class="field">
 									<span class="label">{t("login.password")}</span>
-									<input class="input" name="password" type="password" autocomplete="current-password" required value={password} onInput={(e) => setPassword(e.currentTarget.value)} />
+									<input ref={secret} class="input" name="password" type="password" autocomplete="current-password" required value={password} onInput={(e) => setPassword(e.currentTarget.value)} />
 								</label>
 							</>
 						)}

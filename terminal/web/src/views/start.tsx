@@ -44,7 +44,7 @@ export function Start() {
 							<p>{t("start.images")}</p>
 							<div class="start-images">
 								{images.slice(0, 12).map((image) => (
-									<button key={image} type="button" class="button mono" onClick={() => shell(image)}>{shortImage(image)}</button>
+									<button key={image} type="button" class="button mono" title={image} onClick={() => shell(image)}>{shortImage(image)}</button>
 								))}
 							</div>
 						</>

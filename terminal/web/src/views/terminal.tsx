@@ -117,7 +117,8 @@ function useCountdown(at: number): number {
 }
 
 function retryText({ attempt, at }: Retry, seconds: number): string {
-	return at ? t("reconnecting.in", { n: attempt, s: seconds }) : t("reconnecting.now", { n: attempt });
+	if (!at) return t("reconnecting.now", { n: attempt });
+	return attempt ? t("reconnecting.in", { n: attempt, s: seconds }) : t("reconnecting.soon", { s: seconds });
 }
 
 /** The screen stays as it was; only this bar says that the network is away. */

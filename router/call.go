@@ -38,7 +38,8 @@ type Call struct {
 	Stream io.Reader // an archive; nil where the caller sent none
 	Length int64     // of Stream in bytes, -1 where it is not known
 
-	vars []variable
+	vars   []variable
+	pinned []Pin
 }
 
 type variable struct{ name, value string }

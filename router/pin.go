@@ -157,8 +157,13 @@ func (c *Call) Pin(pins []Pin, edits ...Edit) error {
 	if filters != nil {
 		c.SetFilters(filters)
 	}
+	c.pinned = append(c.pinned, pins...)
 	return nil
 }
+
+// Pinned are the pins that the call has taken, in their order: an answer that
+// quotes one may have to say again what the caller wrote.
+func (c *Call) Pinned() []Pin { return c.pinned }
 
 // written is what stands in the place itself: the tag may stand elsewhere.
 func (p Pin) written() string {

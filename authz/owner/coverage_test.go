@@ -89,7 +89,7 @@ var owned = map[string]ownership{
 	"POST /build":                                        {makes: true, query: "t=new", body: archive},
 	"POST /build/prune":                                  {of: "the build cache is nobody's: none of it goes (filter_test.go)"},
 	"POST /build/cancel":                                 {of: "builds are known by ids that only who began them knows", query: "id=x"},
-	"POST /session":                                      {of: "what a builder asks of its own client"},
+	"POST /session":                                      {of: "refused to scope own (TestBuildKit)"},
 	"POST /swarm/init":                                   {of: "the swarm is everyone's: a role allows it or not", body: `{}`},
 	"POST /swarm/join":                                   {of: "the swarm is everyone's", body: `{}`},
 	"POST /swarm/leave":                                  {of: "the swarm is everyone's"},
@@ -147,7 +147,7 @@ var owned = map[string]ownership{
 	"GET /debug/pprof/symbol":                            {of: "the Engine's own"},
 	"GET /debug/pprof/trace":                             {of: "the Engine's own"},
 	"GET /debug/pprof/{name}":                            {of: "the Engine's own"},
-	"POST /grpc":                                         {of: "what is built comes in by the caller's own session"},
+	"POST /grpc":                                         {of: "refused to scope own (TestBuildKit)"},
 }
 
 var variable = regexp.MustCompile(`\{\w+(\.\.\.)?\}`)

@@ -48,7 +48,7 @@ type cutter struct {
 	shape *shape
 	lines bool // the answer is a sequence of values, not one
 
-	room   *[]byte // from rooms; nil once it is given back
+	rooms  *[2][]byte // from rooms, for buf and out; nil once they are given back, and of lines
 	buf    []byte
 	r, w   int // what is there and not taken yet
 	p      int // scanned up to here
@@ -85,7 +85,9 @@ const (
 // keyShape marks a key being scanned, and dropped a value that is left out.
 var keyShape, dropped = &shape{}, &shape{judge: func([]byte) ([]byte, error) { return nil, nil }}
 
-var rooms = sync.Pool{New: func() any { b := make([]byte, cutSize); return &b }}
+// rooms are buffers for what comes and for what is seen of it: an element more
+// than cutSize, as elements mostly are.
+var rooms = sync.Pool{New: func() any { return &[2][]byte{make([]byte, cutSize), make([]byte, 0, cutSize+cutSize/4)} }}
 
 var (
 	errMore = errors.New("more is needed")
@@ -94,15 +96,17 @@ var (
 
 // cut gives a body of which only what has the shape is seen.
 func cut(src io.ReadCloser, s *shape) *cutter {
-	room := rooms.Get().(*[]byte)
-	return &cutter{src: src, shape: s, room: room, buf: *room}
+	room := rooms.Get().(*[2][]byte)
+	return &cutter{src: src, shape: s, rooms: room, buf: room[0], out: room[1]}
 }
+
+// lineSize is what is read at a time of values that come one by one. Who waits
+// for them holds it for hours, so it is less than for answers that come at once.
+const lineSize = 2 << 10
 
 // cutLines is cut for a body of many values, one behind the other.
 func cutLines(src io.ReadCloser, s *shape) *cutter {
-	c := cut(src, s)
-	c.lines = true
-	return c
+	return &cutter{src: src, shape: s, lines: true, buf: make([]byte, lineSize)}
 }
 
 // Close closes the Engine's answer.
@@ -111,15 +115,16 @@ func (c *cutter) Close() error {
 	return c.src.Close()
 }
 
-// forget gives the buffer back.
+// forget gives the buffers back; what is still to be handed out stays.
 func (c *cutter) forget(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	if c.room != nil {
-		rooms.Put(c.room)
-		c.room, c.buf, c.r, c.w, c.p = nil, nil, 0, 0, 0
+	if c.rooms != nil {
+		c.out, c.at = bytes.Clone(c.out[c.at:]), 0
+		rooms.Put(c.rooms)
 	}
+	c.rooms, c.buf, c.r, c.w, c.p = nil, nil, 0, 0, 0
 }
 
 // Read gives what is there to be seen, and waits only if that is nothing.

@@ -1,11 +1,6 @@
 package owner
 
-import (
-	"context"
-	"sync"
-
-	"moorgate/router"
-)
+import "sync"
 
 // Bounds of what is remembered of one user; the oldest is forgotten first.
 const (
@@ -13,7 +8,8 @@ const (
 	maxTags  = 1024
 )
 
-// remembered is who made what, by a key; at most so much of each user.
+// remembered is who made what, by a key; of each user the last so many, and up
+// to a quarter more.
 type remembered struct {
 	mu    sync.RWMutex
 	by    map[string]string
@@ -32,7 +28,7 @@ func (r *remembered) keep(key, user string, most int) {
 	}
 	r.by[key] = user
 	list := append(r.order[user], key)
-	if len(list) > most {
+	if len(list) > most+most/4 { // not each time: what is kept is copied
 		for _, old := range list[:len(list)-most] {
 			if r.by[old] == user {
 				delete(r.by, old)
@@ -66,20 +62,4 @@ func (t *tags) gave(engine, name, id, user string) {
 
 func (t *tags) owner(engine, name, id string) string {
 	return t.remembered.owner(engine + "\x00" + name + "\x00" + id)
-}
-
-// written is what callers wrote in the places of calls that were pinned, until
-// they are answered: error texts are to say that again.
-type written struct{ calls sync.Map }
-
-// keep remembers the pins of a call until its answer is reviewed or ctx ends.
-func (w *written) keep(ctx context.Context, call *router.Call, pins []router.Pin) {
-	w.calls.Store(call, pins)
-	context.AfterFunc(ctx, func() { w.calls.Delete(call) })
-}
-
-func (w *written) take(call *router.Call) []router.Pin {
-	pins, _ := w.calls.LoadAndDelete(call)
-	list, _ := pins.([]router.Pin)
-	return list
 }

@@ -39,16 +39,13 @@ func (j *judging) load() error {
 	return nil
 }
 
-// loads judges one name in an archive, and remembers who gave it.
+// loads judges one name in an archive.
 func (j *judging) loads(name string) error {
 	ref := router.Ref{Kind: router.Image, Name: name, Use: router.Gives}
 	err := j.givesImage(ref)
 	var no *refusal
 	if errors.As(err, &no) {
 		return authz.Late(j.ctx, authz.Decision{Rule: "owner", Reason: no.reason})
-	}
-	if err == nil {
-		j.memory.tags.gave(j.call.Engine, name, "", j.who.User)
 	}
 	return err
 }

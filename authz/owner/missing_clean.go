@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,6 @@ var (
 // names of their containers. Where the Engine repeats a name that was sent as
 // an id, it says again what the caller wrote.
 func (o *Owner) clean(ctx context.Context, who identity.Identity, call *router.Call, resp *http.Response) error {
-	wrote := o.memory.written.take(call)
 	o.memory.locks.settle(call)
 	if resp.StatusCode < 400 || !o.Own(who, call.Action, call.Engine) || resp.Body == nil {
 		return nil
@@ -52,7 +52,7 @@ func (o *Owner) clean(ctx context.Context, who identity.Identity, call *router.C
 		c.wrote += string(call.Body.Bytes())
 	}
 	text := c.clean(*said.Message)
-	for _, pin := range wrote {
+	for _, pin := range slices.Backward(call.Pinned()) {
 		text = echoed.ReplaceAllStringFunc(text, func(s string) string {
 			if before, ok := strings.CutSuffix(s, pin.To); ok {
 				return before + pin.Ref.At.Text

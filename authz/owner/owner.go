@@ -96,7 +96,7 @@ type Memory struct {
 	execs   execs
 	tags    tags
 	locks   volumeLocks
-	written written
+	givings givings
 	used    usage
 	seal    [32]byte // the key that image labels are sealed with
 
@@ -209,6 +209,7 @@ func (o *Owner) Authorize(ctx context.Context, who identity.Identity, call *rout
 	} {
 		if err := step(); err != nil {
 			j.release()
+			j.memory.givings.end(call)
 			return decide(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -82,10 +83,11 @@ func (j *judging) reserve() error {
 }
 
 func (j *judging) reserveCreate(q Quota) error {
-	want, err := claimed(j.call.Body.Root().Get("HostConfig"))
+	asked, err := askedFor(j.call.Body.Root().Get("HostConfig"))
 	if err != nil {
 		return err
 	}
+	want := asked.claim()
 	if q.Memory > 0 && want.memory == 0 {
 		return &refusal{fmt.Sprintf("quota: a container without a limit could take all of the %s of memory that all of yours may have: write --memory", bytesText(q.Memory))}
 	}
@@ -104,18 +106,18 @@ func (j *judging) reserveUpdate(q Quota) error {
 	if err != nil || o.Owner != j.who.User {
 		return nil // the Engine will say that there is none
 	}
-	has, err := j.inspect(j.ctx, j.call.Engine, o.ID)
-	if err != nil || has == nil {
+	was, err := j.inspect(j.ctx, j.call.Engine, o.ID)
+	if err != nil || was == nil {
 		return err
 	}
-	want, err := claimed(j.call.Body.Root())
+	asked, err := askedFor(j.call.Body.Root())
 	if err != nil {
 		return err
 	}
-	body := j.call.Body.Root()
-	if n, ok := body.Get("CpuQuota").Int(); ok && n < 0 && q.CPUs > 0 {
+	if asked.CpuQuota < 0 && q.CPUs > 0 {
 		return &refusal{"quota: CpuQuota below 0 lifts the limit, and processors are counted: write --cpus"}
 	}
+	has, want := was.claim(), was.updated(asked).claim()
 	more := claim{}
 	if want.memory > 0 && has.memory > 0 { // what had no limit takes less with any
 		more.memory = want.memory - has.memory
@@ -133,30 +135,37 @@ func (j *judging) reserveUpdate(q Quota) error {
 	return j.take(q, p, p.claim)
 }
 
-// claimed reads what a body asks for.
-func claimed(resources router.Value) (claim, error) {
-	var c claim
-	number := func(name string) (int64, error) {
-		v := resources.Get(name)
+// limits are the Engine's settings that are counted; 0 is none.
+type limits struct {
+	Memory, NanoCpus, CpuQuota, CpuPeriod int64 //nolint:revive,staticcheck // the Engine's spelling
+}
+
+// askedFor reads what a body asks for.
+func askedFor(resources router.Value) (l limits, err error) {
+	for _, field := range []struct {
+		name string
+		to   *int64
+	}{{"Memory", &l.Memory}, {"NanoCpus", &l.NanoCpus}, {"CpuQuota", &l.CpuQuota}, {"CpuPeriod", &l.CpuPeriod}} {
+		v := resources.Get(field.name)
 		if v.Empty() {
-			return 0, nil
+			continue
 		}
-		n, ok := v.Int()
-		if !ok {
-			return 0, &refusal{fmt.Sprintf("quota: %s is no whole number: write one", name)}
+		var ok bool
+		if *field.to, ok = v.Int(); !ok {
+			return l, &refusal{fmt.Sprintf("quota: %s is no whole number: write one", field.name)}
 		}
-		return n, nil
 	}
-	var of [4]int64
-	for i, name := range []string{"Memory", "NanoCpus", "CpuQuota", "CpuPeriod"} {
-		n, err := number(name)
-		if err != nil {
-			return c, err
-		}
-		of[i] = n
-	}
-	c.memory, c.cpus = max(of[0], 0), processors(of[1], of[2], of[3])
-	return c, nil
+	return l, nil
+}
+
+// updated is what an update makes of l: the Engine keeps what is 0. A period
+// alone changes how many processors the quota beside it is.
+func (l limits) updated(by limits) limits {
+	return limits{cmp.Or(by.Memory, l.Memory), cmp.Or(by.NanoCpus, l.NanoCpus), cmp.Or(by.CpuQuota, l.CpuQuota), cmp.Or(by.CpuPeriod, l.CpuPeriod)}
+}
+
+func (l limits) claim() claim {
+	return claim{memory: max(l.Memory, 0), cpus: processors(l.NanoCpus, l.CpuQuota, l.CpuPeriod)}
 }
 
 // processors gives billionths of a processor; 0 is no limit.

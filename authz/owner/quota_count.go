@@ -197,25 +197,27 @@ func (j *judging) list() (map[held]bool, error) {
 func (j *judging) size(unsized []held) error {
 	u := &j.memory.used
 	for _, h := range unsized {
-		c, err := j.inspect(j.ctx, h.engine, h.id)
+		has, err := j.inspect(j.ctx, h.engine, h.id)
 		if err != nil {
 			return err
 		}
-		if c == nil { // gone meanwhile: it takes nothing until the index hears of it
-			c = &claim{memory: -1, cpus: -1}
+		c := claim{memory: -1, cpus: -1} // gone meanwhile: it takes nothing until the index hears of it
+		if has != nil {
+			c = has.claim()
+			c.containers = 1
 		}
 		u.mu.Lock()
 		a := u.account(j.who.User)
 		if what := a.held[h]; what == nil || !what.sized {
-			u.hold(a, h, &holding{claim: *c, sized: true})
+			u.hold(a, h, &holding{claim: c, sized: true})
 		}
 		u.mu.Unlock()
 	}
 	return nil
 }
 
-// inspect asks what a container takes; nil if it is not there.
-func (o *Owner) inspect(ctx context.Context, engine, id string) (*claim, error) {
+// inspect asks what bounds a container; nil if it is not there.
+func (o *Owner) inspect(ctx context.Context, engine, id string) (*limits, error) {
 	answer, err := o.Engines.Get(ctx, engine, "/containers/"+url.PathEscape(id)+"/json")
 	if missing(err) {
 		return nil, nil
@@ -223,16 +225,11 @@ func (o *Owner) inspect(ctx context.Context, engine, id string) (*claim, error) 
 	if err != nil {
 		return nil, fmt.Errorf("counting the quota: %w", err)
 	}
-	var c struct {
-		HostConfig struct {
-			Memory, NanoCpus, CpuQuota, CpuPeriod int64 //nolint:revive,staticcheck // the Engine's spelling
-		}
-	}
+	var c struct{ HostConfig limits }
 	if err := json.Unmarshal(answer, &c); err != nil {
 		return nil, fmt.Errorf("counting the quota: the Engine's answer makes no sense: %w", err)
 	}
-	h := c.HostConfig
-	return &claim{containers: 1, memory: max(h.Memory, 0), cpus: processors(h.NanoCpus, h.CpuQuota, h.CpuPeriod)}, nil
+	return &c.HostConfig, nil
 }
 
 // unbounded is counted for containers that were there before the quota and

@@ -201,6 +201,7 @@ func TestQuotaWords(t *testing.T) {
 		{"lowered", `"Memory":1073741824,"NanoCpus":1`, "container.update", `{"Memory":1048576}`, all, ""},
 		{"bounded at last", ``, "container.update", `{"Memory":1048576,"NanoCpus":100}`, all, ""},
 		{"unbounded again", `"Memory":1,"CpuQuota":5000`, "container.update", `{"CpuQuota":-1}`, all, "lifts the limit"},
+		{"cpus raised by the period", `"Memory":1,"CpuQuota":100000`, "container.update", `{"CpuPeriod":10000}`, all, "9 processors are asked for"},
 		{"cpus raised too far", `"Memory":1,"NanoCpus":1000000000`, "container.update", `{"NanoCpus":2100000000}`, all, "1.1 processors are asked for"},
 		{"a service", ``, "service.create", `{"Name":"x"}`, all, "made by the swarm"},
 		{"a service without bounds", ``, "service.create", `{"Name":"x"}`, Quota{PullsPerHour: 1}, ""},

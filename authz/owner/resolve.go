@@ -18,8 +18,11 @@ func predefinedNetwork(name string) bool { return slices.Contains(predefined, na
 // own, what belongs to others is not there; what is theirs is sent as its whole
 // id, so that a name given anew meanwhile leads nowhere else.
 func (j *judging) touch() error {
-	if !j.own || j.Offline {
+	if j.Offline {
 		return nil
+	}
+	if !j.own {
+		return j.holdImages()
 	}
 	refs, err := j.call.Objects()
 	if err != nil {
@@ -221,6 +224,9 @@ func (j *judging) gives(ref router.Ref) error {
 // givesNetwork refuses a name that another's network has: below API 1.44 the
 // Engine would make a second one.
 func (j *judging) givesNetwork(ref router.Ref) error {
+	if !j.holdName(networkNames + ref.Name) {
+		return networkTaken(ref.Name)
+	}
 	o, err := j.index.lookup(j.ctx, router.Network, ref.Name)
 	if errors.Is(err, errMissing) || err == nil && (o.Name != ref.Name || o.Owner == j.who.User || predefinedNetwork(o.Name)) {
 		return nil
@@ -228,5 +234,9 @@ func (j *judging) givesNetwork(ref router.Ref) error {
 	if err != nil {
 		return err
 	}
-	return &router.Error{Status: 409, Message: "network with name " + ref.Name + " already exists"}
+	return networkTaken(ref.Name)
+}
+
+func networkTaken(name string) error {
+	return &router.Error{Status: 409, Message: "network with name " + name + " already exists"}
 }

@@ -45,7 +45,7 @@ func (j *judging) image(ref router.Ref) error {
 // seenImage finds an image that the caller may see.
 func (j *judging) seenImage(ref router.Ref) (*object, error) {
 	if j.call.Action == "image.save" && j.MayUse != nil && everyTag(ref.Name) {
-		return nil, j.seesTags(ref.Name)
+		return nil, j.seesTags(ref)
 	}
 	o, err := j.lookImage(ref.Name)
 	if errors.Is(err, errMissing) {
@@ -94,25 +94,35 @@ func (j *judging) calledBy(name string) ([]*object, error) {
 }
 
 // seesTags refuses a name that means images which the caller may not see beside
-// those that they may.
-func (j *judging) seesTags(name string) error {
-	all, err := j.calledBy(name)
+// those that they may. Where they may see none there is none.
+func (j *judging) seesTags(ref router.Ref) error {
+	all, err := j.calledBy(ref.Name)
 	if err != nil {
 		return err
 	}
+	seen, hidden := 0, 0
 	for _, o := range all {
 		for _, tag := range o.Names {
-			if o.Owner == j.who.User {
-				continue
+			may := o.Owner == j.who.User
+			if !may {
+				if may, err = j.MayUse(j.ctx, j.who, j.call.Engine, []string{tag}, o.ID); err != nil {
+					return err
+				}
 			}
-			if may, err := j.MayUse(j.ctx, j.who, j.call.Engine, []string{tag}, o.ID); err != nil {
-				return err
-			} else if !may {
-				return &refusal{"without a tag this means every image of that name, and some are not for you: name a tag"}
+			if may {
+				seen++
+			} else {
+				hidden++
 			}
 		}
 	}
-	return nil
+	switch {
+	case hidden == 0:
+		return nil
+	case seen == 0:
+		return j.missing(ref)
+	}
+	return &refusal{"without a tag this means every image of that name, and some are not for you: name a tag"}
 }
 
 // mine says whether the caller made an image or gave it this name.
@@ -120,13 +130,9 @@ func (j *judging) mine(o *object, name string) bool {
 	return o.Owner == j.who.User || j.namedBy(o, name) == j.who.User
 }
 
-// namedBy says who gave an image a name; "" where nobody remembers. Of images
-// that were loaded only the name is known.
+// namedBy says who gave an image a name; "" where nobody remembers.
 func (j *judging) namedBy(o *object, name string) string {
-	if by := j.memory.tags.owner(j.call.Engine, name, o.ID); by != "" {
-		return by
-	}
-	return j.memory.tags.owner(j.call.Engine, name, "")
+	return j.memory.tags.owner(j.call.Engine, name, o.ID)
 }
 
 func (j *judging) removesImage(ref router.Ref) error {
@@ -175,6 +181,9 @@ func (j *judging) pushesImage(ref router.Ref) error {
 // pullsImage lets what is everyone's be fetched anew, but takes no name away
 // from what somebody made.
 func (j *judging) pullsImage(ref router.Ref) error {
+	if err := j.holdImage(ref.Name); err != nil {
+		return err
+	}
 	if everyTag(ref.Name) {
 		all, err := j.calledBy(ref.Name)
 		if err != nil {
@@ -214,6 +223,9 @@ func (j *judging) others(o *object, name string) bool {
 // givesImage refuses a name that an image has which the caller did not make:
 // whoever runs it by that name would run another.
 func (j *judging) givesImage(ref router.Ref) error {
+	if err := j.holdImage(ref.Name); err != nil {
+		return err
+	}
 	o, err := j.lookImage(ref.Name)
 	if errors.Is(err, errMissing) {
 		return nil

@@ -28,6 +28,9 @@ func (o *Owner) answered(ctx context.Context, who identity.Identity, call *route
 	if err := o.learn(ctx, who, call, resp); err != nil {
 		return nil, err
 	}
+	if call.Route.Reply != router.Stream || resp.StatusCode >= http.StatusBadRequest {
+		o.gaveNames(ctx, call)
+	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		return p, o.clean(ctx, who, call, resp)
 	}
@@ -35,11 +38,13 @@ func (o *Owner) answered(ctx context.Context, who identity.Identity, call *route
 }
 
 // ReviewStream cuts events. Of the other streams each is of one object, which
-// was found to be the caller's.
+// was found to be the caller's, or tells how a call goes along that may give
+// names to images.
 func (o *Owner) ReviewStream(ctx context.Context, who identity.Identity, call *router.Call, resp *http.Response) (authz.Decision, error) {
 	if _, err := o.answered(ctx, who, call, resp); err != nil {
 		return decide(err)
 	}
+	o.untilGiven(ctx, call, resp)
 	j := o.judging(ctx, who, call)
 	if !j.own || call.Action != "system.events" || resp.StatusCode != http.StatusOK {
 		return decide(nil)

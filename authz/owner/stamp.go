@@ -53,7 +53,12 @@ func (j *judging) unfaked() error {
 		}
 	}
 	switch j.call.Action {
+	case "buildkit.session", "buildkit.grpc":
+		return j.unmarked()
 	case "image.build":
+		if j.call.Query.Get("version") == "2" {
+			return j.unmarked()
+		}
 		labels, err := j.buildLabels()
 		if err != nil {
 			return err
@@ -67,6 +72,16 @@ func (j *judging) unfaked() error {
 		return unfakedChanges(j.call.Query["changes"])
 	}
 	return nil
+}
+
+// unmarked refuses BuildKit to those who see only their own: what it is told to
+// build is in a stream of its own, so that its images would be nobody's and
+// could take others' names.
+func (j *judging) unmarked() error {
+	if !j.own {
+		return nil
+	}
+	return &refusal{"what BuildKit makes would be nobody's: build with DOCKER_BUILDKIT=0 docker build, or ask for a role with scope: all"}
 }
 
 func faked(name string) error {
@@ -188,9 +203,6 @@ func (j *judging) stamp() error {
 	if len(edits) == 0 && len(j.pins) == 0 {
 		return nil
 	}
-	if len(j.pins) > 0 && j.call.Route.Reply <= router.Stream {
-		j.memory.written.keep(j.ctx, j.call, j.pins)
-	}
 	return j.call.Pin(j.pins, edits...)
 }
 
@@ -212,6 +224,9 @@ func (j *judging) stampContainer() ([]router.Edit, error) {
 			return nil, err
 		}
 		edits = append(edits, router.Edit{Path: []string{"Labels", imageLabel}, Value: o.ID})
+		if j.own && image != o.ID { // else a tag that moves meanwhile would make a container of nobody's
+			edits = append(edits, router.Edit{Path: []string{"Image"}, Value: o.ID})
+		}
 	}
 	mounts := root.At("HostConfig", "Mounts")
 	made, err := j.stampMounts(mounts)
@@ -293,9 +308,10 @@ func (j *judging) stampBuild() error {
 		return err
 	}
 	if strings.Contains(j.who.User, "'") { // the Engine quotes with these
-		return nil
+		labels[sealLabel] = "" // it would be the base image's
+	} else {
+		labels[Label], labels[sealLabel] = j.who.User, j.memory.sealOf(j.who.User)
 	}
-	labels[Label], labels[sealLabel] = j.who.User, j.memory.sealOf(j.who.User)
 	text, err := json.Marshal(labels)
 	if err != nil {
 		return err

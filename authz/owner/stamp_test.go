@@ -61,6 +61,19 @@ func TestFaked(t *testing.T) {
 }
 
 // TestStamp looks at what is sent of what is made.
+// TestBuildKit: what cannot be marked is made by those only who see everything.
+func TestBuildKit(t *testing.T) {
+	for _, target := range []string{"/session", "/grpc", "/build?version=2&t=mine"} {
+		for user, allow := range map[string]bool{"alice": false, "root": true} {
+			call := read(t, "POST", target, "")
+			d, err := newOwner(newFake()).Authorize(t.Context(), identity.Identity{User: user}, call)
+			if d.Allow != allow || err != nil || !allow && !strings.Contains(d.Reason, "DOCKER_BUILDKIT=0") {
+				t.Errorf("%s by %s: %+v, %v", target, user, d, err)
+			}
+		}
+	}
+}
+
 func TestStampSession(t *testing.T) {
 	o := newOwner(newFake())
 	call := read(t, "POST", "/containers/create", `{"Image":"busybox"}`)
@@ -82,15 +95,15 @@ func TestStamp(t *testing.T) {
 	seal := o.memory.sealOf("alice")
 	tests := []struct{ name, user, method, target, body, query, want string }{
 		{"a container", "alice", "POST", "/containers/create", `{"Image":"busybox"}`, "",
-			`{"Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"},"Image":"busybox"}`},
+			`{"Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"},"Image":"` + imageID + `"}`},
 		{"beside other labels", "alice", "POST", "/containers/create", `{"Image":"busybox","Labels":{"a":"b"}}`, "",
-			`{"Image":"busybox","Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `","a":"b"}}`},
+			`{"Image":"` + imageID + `","Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `","a":"b"}}`},
 		{"with null for labels", "alice", "POST", "/containers/create", `{"Image":"busybox","Labels":null}`, "",
-			`{"Image":"busybox","Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"}}`},
+			`{"Image":"` + imageID + `","Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"}}`},
 		{"an administrator's", "root", "POST", "/containers/create", `{"Image":"busybox"}`, "",
 			`{"Labels":{"moorgate.owner":"root","moorgate.image":"` + imageID + `"},"Image":"busybox"}`},
 		{"a volume without a name", "alice", "POST", "/containers/create", `{"Image":"busybox","HostConfig":{"Mounts":[{"Type":"volume","Target":"/x","New":1}]}}`, "",
-			`{"Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"},"Image":"busybox","HostConfig":{"Mounts":[{"New":1,"Target":"/x","Type":"volume","VolumeOptions":{"Labels":{"moorgate.owner":"alice"}}}]}}`},
+			`{"Labels":{"moorgate.owner":"alice","moorgate.image":"` + imageID + `"},"Image":"` + imageID + `","HostConfig":{"Mounts":[{"New":1,"Target":"/x","Type":"volume","VolumeOptions":{"Labels":{"moorgate.owner":"alice"}}}]}}`},
 		{"a volume", "alice", "POST", "/volumes/create", `{"Name":"v"}`, "", `{"Labels":{"moorgate.owner":"alice"},"Name":"v"}`},
 		{"a network", "alice", "POST", "/networks/create", `{"Name":"n"}`, "", `{"Labels":{"moorgate.owner":"alice"},"CheckDuplicate":true,"Name":"n"}`},
 		{"a secret", "alice", "POST", "/secrets/create", `{"Name":"s"}`, "", `{"Labels":{"moorgate.owner":"alice"},"Name":"s"}`},
@@ -106,6 +119,7 @@ func TestStamp(t *testing.T) {
 		{"what is nobody's stays nobody's", "root", "POST", "/services/s2/update?version=1", `{"Name":"old"}`, "", `{"Name":"old"}`},
 		{"a build", "alice", "POST", `/build?labels={"a":"b"}`, "", "labels", `{"a":"b","moorgate.owner":"alice","moorgate.seal":"` + seal + `"}`},
 		{"a build without labels", "alice", "POST", `/build`, "", "labels", `{"moorgate.owner":"alice","moorgate.seal":"` + seal + `"}`},
+		{"a build of whom the Engine cannot quote", "o'brien", "POST", `/build`, "", "labels", `{"moorgate.seal":""}`}, // nor the base image's
 		{"a commit", "alice", "POST", `/commit?container=c1&changes=CMD+x`, "", "changes",
 			"CMD x\nLABEL \"moorgate.owner\"=\"alice\" \"moorgate.seal\"=\"" + seal + `"`},
 		{"an import", "alice", "POST", `/images/create?fromSrc=-&repo=mine`, "", "changes",

@@ -24,6 +24,21 @@ func (j *images) source(text, field string) (*refusal, error) {
 	if isName && !strings.Contains(name, "@") && parseReference(name).tag == "" {
 		name += ":latest"
 	}
+	var no *refusal
+	if found != nil {
+		if no, err = j.stored(found, name); err != nil {
+			return nil, err
+		}
+	}
+	if no != nil && maybeID(text) && !slices.Contains(found.names(), name) {
+		unseen, err := j.unseen(found)
+		if err != nil {
+			return nil, err
+		}
+		if unseen {
+			found, no = nil, nil
+		}
+	}
 	if found == nil { // the Engine will say that it has none, and docker will pull it
 		if isName && maybeID(text) { // by the time of the call it could be an id's beginning
 			if field == "Image" {
@@ -37,8 +52,8 @@ func (j *images) source(text, field string) (*refusal, error) {
 		}
 		return &refusal{rule: "images", reason: fmt.Sprintf("%.128q is not there: name an image", text)}, nil
 	}
-	if no, err := j.stored(found, name); no != nil || err != nil {
-		return no, err
+	if no != nil {
+		return no, nil
 	}
 	id := found.ID
 	switch field {
@@ -52,6 +67,17 @@ func (j *images) source(text, field string) (*refusal, error) {
 		j.edits.set(id, field)
 	}
 	return nil, nil
+}
+
+// unseen says whether a refused image of the Engine looks missing to the caller
+// wherever images are shown. To refuse it by its id would tell that it is there.
+func (j *images) unseen(found *storedImage) (bool, error) {
+	others, err := j.p.others(j.ctx, j.in, router.Image, found.ID)
+	if err != nil || !others {
+		return false, err
+	}
+	may, err := j.p.MayUse(j.ctx, j.in.who, j.in.call.Engine, found.names(), found.ID)
+	return !may, err
 }
 
 // stored judges an image of the Engine. Asked for by a name that it has, that

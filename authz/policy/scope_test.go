@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -226,3 +227,58 @@ func TestScopesDoNotMix(t *testing.T) {
 type enginesFunc func(path string) ([]byte, error)
 
 func (f enginesFunc) Get(_ context.Context, _, path string) ([]byte, error) { return f(path) }
+
+// Of an image that lists do not show to the caller its id tells nothing, not
+// even by a refusal of its own.
+func TestUnseenImages(t *testing.T) {
+	theirs, missing := "sha256:cafe"+strings.Repeat("2", 60), "sha256:feed"+strings.Repeat("3", 60)
+	engine := engineOf{}
+	for _, name := range []string{theirs, theirs[len("sha256:"):], "cafe", "sha256:cafe"} {
+		engine["/images/"+name+"/json"] = `{"Id":"` + theirs + `","RepoTags":["forbidden/x:1"]}`
+	}
+	role := func(scope, allow string) Role {
+		return Role{Allow: []string{"*"}, Scope: scope, Images: Images{Rules: []ImageRule{{Allow: allow}}}}
+	}
+	for _, test := range []struct {
+		what    string
+		role    Role
+		own     bool
+		differs bool
+	}{
+		{"another's", role("own", "docker.io/good/*"), false, false},
+		{"their own", role("own", "docker.io/good/*"), true, true},
+		{"for who sees all", role("all", "docker.io/good/*"), false, true},
+		{"by an allowed name", role("own", "docker.io/forbidden/*"), false, true},
+	} {
+		p := policyOf(t, Options{Engines: engine, Owns: func(context.Context, string, string, router.Kind, string) (bool, error) {
+			return test.own, nil
+		}}, map[string]Role{"r": test.role})
+		says := func(method, target, body string) string {
+			d, err := p.Authorize(t.Context(), having("r"), callOf(t, method, target, body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Subject + ": " + d.Reason
+		}
+		told := ""
+		for _, id := range [][2]string{{theirs, missing}, {theirs[:11], missing[:11]}, {"cafe", "feed"}} {
+			mounts := `{"Image":"good/x","HostConfig":{"Mounts":[{"Type":"image","Source":"%s","Target":"/x"}]}}`
+			for target, body := range map[string]string{
+				"/containers/create":         `{"Image":"%s"}`,
+				"/v1.48/containers/create":   mounts,
+				"/images/%s/tag?repo=good/y": "",
+			} {
+				var said [2]string
+				for i, id := range id {
+					said[i] = strings.ReplaceAll(says("POST", strings.ReplaceAll(target, "%s", id), strings.ReplaceAll(body, "%s", id)), id, "ID")
+				}
+				if said[0] != said[1] {
+					told = fmt.Sprintf("%s %s by %s: %q, and of what is missing %q", target, body, id[0], said[0], said[1])
+				}
+			}
+		}
+		if (told != "") != test.differs {
+			t.Errorf("%s: told of: %s", test.what, told)
+		}
+	}
+}

@@ -1,6 +1,6 @@
 // Keys that the keyboards of phones lack.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Terminal } from "../terminal/terminal";
 import { t } from "../text";
 
@@ -36,7 +36,7 @@ export function KeyBar({ terminal }: { terminal: Terminal }) {
 		hold(false, false);
 	};
 	// The next letter of the phone's own keyboard takes Ctrl and Alt along.
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const take = (e: Event, letter: string) => {
 			if (!held.current.ctrl && !held.current.alt) return;
 			e.preventDefault();

@@ -22,13 +22,13 @@ import (
 	"moorgate/proxy/enginetest/load"
 )
 
-// TestBench measures moorgate beside a plain httputil.ReverseProxy and the
-// Engine without either. Environment:
+// TestBench measures moorgate, with identity, policy, ownership and audit on,
+// beside a plain httputil.ReverseProxy and the Engine without either, and then
+// what ownership costs. Environment:
 //
 //	BENCH_OUT           a file that gets the table too
 //	BENCH_SHORT         fewer and shorter rounds, about 30 s (as -short)
 //	BENCH_ROWS          only the rows whose names match this regular expression
-//	BENCH_OWN           not empty: the rows of lists that are cut to the caller's own, too
 //	MOORGATE_ENGINE     unix:// address of a real Engine, for two more rows
 //	MOORGATE_BENCH_BIN  measures this binary of moorgate, and builds none
 //	MOORGATE_BENCH_CMD  measures this command; {listen} and {upstream} are its sockets' paths
@@ -39,9 +39,7 @@ func TestBench(t *testing.T) {
 	b.upstream = stub.Socket
 	b.verify()
 	b.throughput(stub)
-	if os.Getenv("BENCH_OWN") != "" {
-		b.ownLists(stub)
-	}
+	b.ownership()
 	b.memory()
 	b.startUp()
 	stub.Stop()
@@ -85,6 +83,7 @@ type bench struct {
 	dir      string
 	upstream string // the Engine's socket
 	table    load.Table
+	scopes   load.Table // what ownership costs
 	rounds   int
 	round    time.Duration
 	bulk     int64 // bytes of a download or upload
@@ -105,6 +104,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.only = regexp.MustCompile(os.Getenv("BENCH_ROWS"))
 	b.table.Targets = []string{directTarget, plainTarget, moorgateTarget}
+	b.scopes.Targets = []string{scopeAll, scopeOwn}
 	// t.TempDir is too long for sockets' paths.
 	var err error
 	if b.dir, err = os.MkdirTemp("", "mb"); err != nil {
@@ -141,13 +141,37 @@ func (b *bench) child(kind, socket string) *load.Process {
 	return b.start(kind, socket, exec.Command(self), benchChild+"="+kind, "BENCH_LISTEN="+socket, "BENCH_UPSTREAM="+b.upstream)
 }
 
-// proxy starts a target in front of the Engine. Only one of moorgate may run,
-// for it listens at a TCP port too.
+// benchConfig is for a developer who sees what is theirs, and may create what
+// testdata/bench/create.json asks for.
+const benchConfig = `
+listen: [ { address: unix://DIR/m.sock, mode: "0600", identify: [peer] } ]
+engines: { local: { address: unix://ENGINE } }
+users: { tester: { uid: UID, roles: [developer] } }
+roles:
+  developer:
+    allow: [read, "container.*", "exec.*", "image.*", "volume.*", "network.*"]
+    deny: [container.prune]
+    scope: SCOPE
+    images:
+      - { deny: "**:latest" }
+      - { allow: "registry.example.com/shop/*" }
+      - { allow: "docker.io/shop/*" }
+      - { allow: "moorgate.test/**" }
+    containers:
+      binds: ["/srv/${user}/**", "/srv/shop/**:ro"]
+      networks: [bridge, none, shop_default]
+      ports: ["1-65535"]
+      runtimes: [runc]
+      limits: { memory: 2GiB, cpus: 2, pids: 512 }
+audit: { file: audit.jsonl }
+`
+
+// proxy starts a target in front of the Engine.
 func (b *bench) proxy(target string) *load.Process {
 	b.begun++
 	dir := b.path(fmt.Sprint(b.begun))
 	b.must(os.Mkdir(dir, 0o700))
-	socket := filepath.Join(dir, "proxy.sock")
+	socket := filepath.Join(dir, "m.sock")
 	if target == plainTarget {
 		return b.child(plainTarget, socket)
 	}
@@ -155,8 +179,14 @@ func (b *bench) proxy(target string) *load.Process {
 		f := strings.Fields(strings.NewReplacer("{listen}", socket, "{upstream}", b.upstream).Replace(command))
 		return b.start(target, socket, exec.Command(f[0], f[1:]...))
 	}
-	return b.start(target, filepath.Join(dir, "moorgate", "docker.sock"), exec.Command(b.bin, "serve"),
-		"HOME="+dir, "XDG_RUNTIME_DIR="+dir, "DOCKER_HOST=unix://"+b.upstream)
+	scope := "own"
+	if target == scopeAll {
+		scope = "all"
+	}
+	config := strings.NewReplacer("DIR", dir, "UID", fmt.Sprint(os.Getuid()), "ENGINE", b.upstream, "SCOPE", scope).Replace(benchConfig)
+	file := filepath.Join(dir, "config.yaml")
+	b.must(os.WriteFile(file, []byte(config), 0o600))
+	return b.start(target, socket, exec.Command(b.bin, "serve", "--config", file))
 }
 
 func (b *bench) start(name, socket string, cmd *exec.Cmd, env ...string) *load.Process {
@@ -183,7 +213,11 @@ type benchTarget struct {
 
 func (b *bench) targets(engine *load.Process) []benchTarget {
 	all := []benchTarget{{directTarget, b.upstream, engine}}
-	for _, name := range []string{plainTarget, moorgateTarget} {
+	return append(all, b.proxies(plainTarget, moorgateTarget)...)
+}
+
+func (b *bench) proxies(names ...string) (all []benchTarget) {
+	for _, name := range names {
 		p := b.proxy(name)
 		b.ready(p)
 		all = append(all, benchTarget{name, p.Socket, p})
@@ -192,8 +226,10 @@ func (b *bench) targets(engine *load.Process) []benchTarget {
 }
 
 func (b *bench) stop(all []benchTarget) {
-	for _, t := range all[1:] {
-		t.process.Stop()
+	for _, t := range all {
+		if t.name != directTarget {
+			t.process.Stop()
+		}
 	}
 }
 
@@ -217,6 +253,7 @@ type benchAsk struct {
 	request []byte
 	fresh   bool
 	status  int
+	cut     bool // moorgate answers with what is the caller's alone
 }
 
 func (b *bench) asks() []benchAsk {
@@ -225,10 +262,11 @@ func (b *bench) asks() []benchAsk {
 	var compact bytes.Buffer // as clients send it
 	b.must(json.Compact(&compact, body))
 	all := []benchAsk{
-		{"ping", load.Ping, false, 200},
-		{"list, 50 KB chunked", load.Request("GET", "/v1.41/containers/json?all=1", "", ""), false, 200},
-		{"create, 4 KB", load.Request("POST", "/v1.41/containers/create?name=shop-worker-1", "", compact.String()), false, 201},
-		{"new connection each", load.Ping, true, 200},
+		{"ping", load.Ping, false, 200, false},
+		{"list, 50 KB chunked", load.Request("GET", "/v1.41/containers/json?all=1", "", ""), false, 200, false},
+		{"list, cut to one's own", ownNetworks, false, 200, true},
+		{"create, 4 KB", load.Request("POST", "/v1.41/containers/create?name=shop-worker-1", "", compact.String()), false, 201, false},
+		{"new connection each", load.Ping, true, 200, false},
 	}
 	return slices.DeleteFunc(all, func(a benchAsk) bool { return !b.wants(a.work) })
 }
@@ -242,8 +280,12 @@ func (b *bench) verify() {
 		want, err := load.Ask(b.upstream, a.request)
 		b.must(err)
 		for _, t := range all[1:] {
-			if got, err := load.Ask(t.socket, a.request); err != nil || !bytes.Equal(got, want) {
-				b.Fatalf("%s through %s: %d bytes that differ from the Engine's %d, error %v", a.work, t.name, len(got), len(want), err)
+			got, err := load.Ask(t.socket, a.request)
+			if a.cut && t.name == moorgateTarget && isOwn(got, want) {
+				continue
+			}
+			if err != nil || !bytes.Equal(got, want) {
+				b.Fatalf("%s through %s: %d bytes that differ from the Engine's %d, error %v: %.300s", a.work, t.name, len(got), len(want), err, got)
 			}
 		}
 	}
@@ -281,12 +323,11 @@ func (b *bench) throughput(stub *load.Process) {
 	}
 }
 
-func (b *bench) rate(a benchAsk, t benchTarget) { b.rateOf(a, t, b.size(a)) }
-
-// rateOf measures requests whose answers have size bytes.
-func (b *bench) rateOf(a benchAsk, t benchTarget, size int64) {
-	r := load.Rate{Socket: t.socket, Connections: benchConnections, For: b.round / 10, Request: a.request, Fresh: a.fresh, Status: a.status, Size: size}
-	_, _, err := r.Run() // until benchConnections and heap are as they will be
+func (b *bench) rate(a benchAsk, t benchTarget) {
+	answer, err := load.Ask(t.socket, a.request)
+	b.must(err)
+	r := load.Rate{Socket: t.socket, Connections: benchConnections, For: b.round / 10, Request: a.request, Fresh: a.fresh, Status: a.status, Size: int64(len(answer))}
+	_, _, err = r.Run() // until benchConnections and heap are as they will be
 	b.must(err)
 	r.For = b.round
 	var n int
@@ -295,23 +336,24 @@ func (b *bench) rateOf(a benchAsk, t benchTarget, size int64) {
 	if err != nil || n == 0 {
 		b.Fatalf("%s, %s: %d answers, error %v", a.work, t.name, n, err)
 	}
-	b.table.Add(a.work, "requests/s", t.name, float64(n)/took.Seconds())
+	b.tableOf(t).Add(a.work, "requests/s", t.name, float64(n)/took.Seconds())
 	b.addCPU(a.work, t, used, n)
 }
 
 // addCPU takes in what n requests cost t's process.
 func (b *bench) addCPU(work string, t benchTarget, used time.Duration, n int) {
 	if t.name != directTarget {
-		b.table.Add(work, cpuUnit, t.name, used.Seconds()*1e6/float64(n))
+		b.tableOf(t).Add(work, cpuUnit, t.name, used.Seconds()*1e6/float64(n))
 	} else if work == "ping" {
 		b.stubCPU = used.Seconds() * 1e6 / float64(n)
 	}
 }
 
-func (b *bench) size(a benchAsk) int64 {
-	body, err := load.Ask(b.upstream, a.request)
-	b.must(err)
-	return int64(len(body))
+func (b *bench) tableOf(t benchTarget) *load.Table {
+	if slices.Contains(b.scopes.Targets, t.name) {
+		return &b.scopes
+	}
+	return &b.table
 }
 
 func (b *bench) move(k load.Bulk, t benchTarget) {
@@ -390,12 +432,12 @@ func (b *bench) realEngine() {
 	if !b.wants(ping) && !b.wants(execTrue) && !b.wants(execEcho) {
 		return
 	}
-	container, remove, err := load.Container(b.upstream)
-	b.must(err)
-	defer remove()
 	all := b.targets(nil)
 	defer b.stop(all)
-	p := benchAsk{ping, load.Ping, false, 200}
+	container, remove, err := load.Container(all[len(all)-1].socket) // moorgate's: else it would be nobody's
+	b.must(err)
+	defer remove()
+	p := benchAsk{ping, load.Ping, false, 200, false}
 	for range b.rounds {
 		for _, t := range all {
 			if b.wants(ping) {
@@ -434,9 +476,9 @@ func (b *bench) count(work, unit string, t benchTarget, do func() error) {
 }
 
 func (b *bench) report() {
-	text := fmt.Sprintf("%s\n%s, %s, %s. Medians of %d interleaved rounds of %v; requests from %d connections, unix sockets; "+
+	text := fmt.Sprintf("%s\n%s\n%s, %s, %s. Medians of %d interleaved rounds of %v; requests from %d connections, unix sockets; "+
 		"bulk rows move %d MiB on one connection; idle rows hold %d streams. CPU and memory are those of the proxy's process; the stub engine itself costs %.1f µs a ping.\n",
-		b.table.String(), load.Machine(), runtime.Version(), time.Now().UTC().Format(time.DateOnly),
+		b.table.String(), b.scopes.String(), load.Machine(), runtime.Version(), time.Now().UTC().Format(time.DateOnly),
 		b.rounds, b.round, benchConnections, b.bulk>>20, b.streams, b.stubCPU)
 	fmt.Print("\n" + text)
 	if out := os.Getenv("BENCH_OUT"); out != "" {

@@ -25,7 +25,7 @@ func init() {
 		"GET /_ping":              raw(pingHead + "Content-Length: 2\r\n\r\nOK"),
 		"HEAD /_ping":             raw(pingHead + "Content-Length: 0\r\n\r\n"),
 		"GET /version":            answer(versionJSON),
-		"GET /info":               answer(`{"ID":"enginetest","ServerVersion":"28.5.2","OSType":"linux","Architecture":"x86_64"}`),
+		"GET /info":               answer(`{"ID":"enginetest","ServerVersion":"28.5.2","SystemTime":"2025-10-01T12:00:00Z","OSType":"linux","Architecture":"x86_64"}`),
 		"GET /images/json":        answer(`[{"Id":"sha256:` + strings.Repeat("e", 64) + `","RepoTags":["busybox:latest"]}]`),
 		"GET /networks":           networks,
 		"GET /volumes":            answer(`{"Volumes":[],"Warnings":null}`),
@@ -38,8 +38,11 @@ func init() {
 		"GET /events":             events,
 		"POST /images/create":     duplex,
 		"POST /containers/create": create,
-		"GET /containers/json": raw(Head(200, "application/json", "Transfer-Encoding: chunked") +
-			chunk(List) + "0\r\n\r\n"),
+		"GET /containers/json":    containers,
+		"POST /volumes/create":    createVolume,
+		"GET /services":           noSwarm,
+		"GET /secrets":            noSwarm,
+		"GET /configs":            noSwarm,
 	} {
 		exact[pattern] = b
 	}
@@ -50,9 +53,10 @@ func init() {
 		"GET /containers/{name}/export":    export,
 		"GET /containers/{name}/archive":   export,
 		"HEAD /containers/{name}/archive":  archiveStat,
+		"GET /networks/{name}":             inspectNetwork,
 		"PUT /containers/{name}/archive":   readThen(200, ""),
 		"GET /images/{name...}/get":        export,
-		"GET /images/{name...}/json":       answer(`{"Id":"sha256:` + strings.Repeat("e", 64) + `","RepoTags":["busybox:latest"]}`),
+		"GET /images/{name...}/json":       inspectImage,
 		"POST /images/{name...}/push":      readThen(200, `{"status":"pushed"}`),
 		"POST /containers/{name}/start":    start,
 		"POST /containers/{name}/stop":     readThen(204, ""),
@@ -171,7 +175,12 @@ func start(c *Conn) {
 // connection), idle (hangs up after a full answer, without saying so) and
 // trailers.
 func inspect(c *Conn) {
-	const body = `{"Id":"` + "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" + `","State":{"Running":true},"Config":{"Tty":false}}`
+	const (
+		id   = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+		rest = `"Image":"sha256:` + id + `","State":{"Running":true},` +
+			`"Config":{"Tty":false,"Labels":{"moorgate.image":"sha256:` + id + `","moorgate.owner":"` + Owner + `"}}}`
+		body = `{"Id":"` + id + `",` + rest
+	)
 	mode, argument := c.mode()
 	switch mode {
 	case "missing":
@@ -204,10 +213,25 @@ func inspect(c *Conn) {
 		c.StartChunks("application/json", "Trailer: X-Sum")
 		c.Chunk(body)
 		c.EndChunks("X-Sum: 12345")
-	default:
-		c.JSON(200, body)
+	default: // the id is the name, so that whoever sends ids sends the mode on
+		c.JSON(200, fmt.Sprintf(`{"Id":%q,`, c.Var("name"))+rest)
 	}
 }
+
+// inspectImage has every image, all the same one, but for those called new.
+func inspectImage(c *Conn) {
+	name := c.Var("name")
+	if strings.Contains(name, "/new:") {
+		c.Error(404, "No such image: "+name)
+		return
+	}
+	if strings.HasPrefix(name, "sha256:") {
+		name = "busybox:latest"
+	}
+	c.JSON(200, fmt.Sprintf(`{"Id":"sha256:%s","RepoTags":[%q]}`, strings.Repeat("e", 64), name))
+}
+
+func noSwarm(c *Conn) { c.Error(503, "This node is not a swarm manager.") }
 
 func archiveStat(c *Conn) {
 	io.WriteString(c, Head(200, "", "X-Docker-Container-Path-Stat: eyJuYW1lIjoiZXRjIn0="))
@@ -219,49 +243,3 @@ var pingHead = "HTTP/1.1 200 OK\r\nApi-Version: " + APIVersion + "\r\nBuilder-Ve
 	"Cache-Control: no-cache, no-store, must-revalidate\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 	"Docker-Experimental: false\r\nOstype: linux\r\nPragma: no-cache\r\nServer: Docker/28.5.2 (linux)\r\n" +
 	"Swarm: inactive\r\nDate: Wed, 01 Oct 2025 12:00:00 GMT\r\n"
-
-// List is what GET /containers/json answers, about 50 KB.
-var List = func() string {
-	var b strings.Builder
-	for i := range 48 {
-		fmt.Fprintf(&b, `,{"Id":"%064x","Names":["/shop-worker-%d"],"Image":"registry.example.com/shop/worker:2.%d.1",`+
-			`"ImageID":"sha256:%064x","Command":"/usr/bin/worker --queue=orders --concurrency=4","Created":%d,`+
-			`"Ports":[{"IP":"0.0.0.0","PrivatePort":8080,"PublicPort":%d,"Type":"tcp"}],`+
-			`"Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"worker",`+
-			`"com.docker.compose.container-number":"%d","org.opencontainers.image.revision":"%040x"},`+
-			`"State":"running","Status":"Up 3 hours","HostConfig":{"NetworkMode":"shop_default"},`+
-			`"NetworkSettings":{"Networks":{"shop_default":{"NetworkID":"%064x","EndpointID":"%064x",`+
-			`"Gateway":"172.18.0.1","IPAddress":"172.18.0.%d","IPPrefixLen":16,"MacAddress":"02:42:ac:12:00:%02x"}}},`+
-			`"Mounts":[{"Type":"volume","Name":"shop_data","Source":"","Destination":"/data","Driver":"local","Mode":"z","RW":true}]}`,
-			i*7919, i, i, i*104729, 1700000000+i, 30000+i, i, i*1299709, i+1, i+2, i+2, i)
-	}
-	return "[" + b.String()[1:] + "]\n"
-}()
-
-// networks has none but where the query asks for those named bench.
-func networks(c *Conn) {
-	if !strings.Contains(c.Query("filters"), "bench") {
-		c.JSON(200, "[]")
-		return
-	}
-	c.StartChunks("application/json")
-	c.Chunk(Networks + "\n")
-	c.EndChunks()
-}
-
-// Networks is what GET /networks answers when it is asked for those named
-// bench, about 50 KB: one in ten is labelled as tester's, the others as other's.
-var Networks = func() string {
-	all := make([]string, 80)
-	for i := range all {
-		owner := "other"
-		if i%10 == 0 {
-			owner = "tester"
-		}
-		all[i] = fmt.Sprintf(`{"Name":"bench-%d","Id":"%064x","Created":"2025-10-01T12:00:00.123456789Z","Scope":"local","Driver":"bridge","EnableIPv6":false,`+
-			`"IPAM":{"Driver":"default","Options":null,"Config":[{"Subnet":"172.%d.0.0/16","Gateway":"172.%d.0.1"}]},"Internal":false,"Attachable":false,"Ingress":false,`+
-			`"ConfigFrom":{"Network":""},"ConfigOnly":false,"Containers":{},"Options":{"com.docker.network.bridge.name":"br-%d","com.docker.network.driver.mtu":"1500"},`+
-			`"Labels":{"com.docker.compose.network":"default","com.docker.compose.project":"shop-%d","moorgate.owner":%q}}`, i, i+1, i, i, i, i, owner)
-	}
-	return "[" + strings.Join(all, ",") + "]"
-}()

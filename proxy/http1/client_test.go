@@ -154,8 +154,9 @@ func TestRequestsAsSent(t *testing.T) {
 	}
 }
 
-// TestAnswerBodies: what comes, and whether the connection serves another
-// request afterwards.
+// TestAnswerBodies: what comes, to writers that take chunks as they are and to
+// those that do not, and whether the connection serves another request
+// afterwards.
 func TestAnswerBodies(t *testing.T) {
 	big := strings.Repeat("b", 100_000)
 	for _, test := range []struct {
@@ -166,6 +167,8 @@ func TestAnswerBodies(t *testing.T) {
 		{"length", "GET", ok, "ok", true},
 		{"empty", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", true},
 		{"chunked", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: 1\r\n\r\n", "ok", true},
+		{"chunked, empty", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "", true},
+		{"chunked, empty, with a trailer", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n\r\n", "", true},
 		{"large", "GET", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(big), big), big, true},
 		{"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "", true},
 		{"304", "GET", "HTTP/1.1 304 Not Modified\r\n\r\n", "", true},
@@ -178,10 +181,11 @@ func TestAnswerBodies(t *testing.T) {
 		{"more than was asked for", "GET", ok + "HTTP/1.1 200 OK\r\n", "ok", false},
 		{"cut", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", "!ok", false},
 		{"cut chunk", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", "!ok", false},
+		{"cut before a chunk", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "!", false},
 		{"no last chunk", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "!ok", false},
 		{"bad chunk", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokok\r\n", "!ok", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		try := func(t *testing.T, w io.Writer, text func() string) {
 			leaves(t)
 			f := newFar(t, "unix")
 			hungUp := make(chan struct{})
@@ -199,11 +203,11 @@ func TestAnswerBodies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var b bytes.Buffer
-			err = a.CopyTo(&b, func() error { return nil })
+			defer time.AfterFunc(10*time.Second, a.Cut).Stop() // rather than wait for ever
+			err = a.CopyTo(w, func() error { return nil })
 			want, cut := strings.CutPrefix(test.want, "!")
-			if b.String() != want || (err != nil) != cut {
-				t.Errorf("got %.100q, %v", b.String(), err)
+			if text() != want || (err != nil) != cut {
+				t.Errorf("got %.100q, %v", text(), err)
 			}
 			var caller *CallerError
 			if errors.As(err, &caller) {
@@ -217,6 +221,24 @@ func TestAnswerBodies(t *testing.T) {
 			if !test.kept {
 				<-hungUp // closed here, or the read there would wait
 			}
+		}
+		t.Run(test.name, func(t *testing.T) {
+			var b bytes.Buffer
+			try(t, &b, b.String)
+		})
+		t.Run(test.name+", as chunks", func(t *testing.T) {
+			var p passed
+			try(t, &p, func() string {
+				if !strings.Contains(test.answer, "chunked") {
+					return p.String()
+				}
+				end := "0\r\n\r\n" // which is not among what is passed
+				if strings.HasPrefix(test.want, "!") {
+					end = ""
+				}
+				text, _, _, _ := readChunked([]byte(p.String()+end), 4096)
+				return string(text)
+			})
 		})
 	}
 }

@@ -124,8 +124,8 @@ func archive(size int64) (begin, end []byte) {
 	const layer = "8d3ac3489996423f53d6087c81180006263b79f206d3fdec9e66f0e27ceb8759/layer.tar"
 	files := [][2]string{
 		{"4d5e6f.json", `{"architecture":"amd64","os":"linux","config":{"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":[]}}`},
-		{"manifest.json", `[{"Config":"4d5e6f.json","RepoTags":["shop/worker:2.1"],"Layers":["` + layer + `"]}]`},
-		{"repositories", `{"shop/worker":{"2.1":"8d3ac3489996423f53d6087c81180006263b79f206d3fdec9e66f0e27ceb8759"}}`},
+		{"manifest.json", `[{"Config":"4d5e6f.json","RepoTags":["shop/new:2.1"],"Layers":["` + layer + `"]}]`},
+		{"repositories", `{"shop/new":{"2.1":"8d3ac3489996423f53d6087c81180006263b79f206d3fdec9e66f0e27ceb8759"}}`},
 	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

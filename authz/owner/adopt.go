@@ -58,6 +58,18 @@ func (a *adoptions) any(engine, user string, kind router.Kind) bool {
 	return false
 }
 
+// some says whether anybody adopted anything of a kind.
+func (a *adoptions) some(engine string, kind router.Kind) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for k := range a.by {
+		if k.Engine == engine && k.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
 // ReadAdoptions reads a file that Adopt writes: one JSON object a line. A file
 // that is not there is empty.
 func ReadAdoptions(file string) ([]Adoption, error) {

@@ -32,6 +32,9 @@ type object struct {
 	// of one name differ in it.
 	Created string
 
+	// claim is whose a container's labels say it is, proven or not.
+	claim string
+
 	// known is false for what only an event told of: whose it is must be asked.
 	known bool
 }
@@ -62,6 +65,7 @@ type index struct {
 	names   map[key]string           // names to ids; containers, networks, services, secrets, configs
 	ids     map[router.Kind][]string // sorted, for prefixes
 	mounts  map[string][]string      // volumes without a name of their own to the containers that mount them
+	doubts  map[string]string        // containers to whose they claim to be without being it; "" for those not known yet
 	past    map[key]*object          // what is gone, the last maxPast
 	passed  []key                    // of past, oldest first
 }
@@ -70,7 +74,7 @@ func newIndex(engine string, ask Engines, owner func(string, *object, map[string
 	x := &index{engine: engine, ask: ask, owner: owner}
 	x.objects, x.names = map[key]*object{}, map[key]string{}
 	x.ids, x.mounts = map[router.Kind][]string{}, map[string][]string{}
-	x.past = map[key]*object{}
+	x.past, x.doubts = map[key]*object{}, map[string]string{}
 	return x
 }
 
@@ -105,6 +109,7 @@ func (x *index) set(o *object) {
 		x.ids[o.Kind] = slices.Insert(x.ids[o.Kind], at, o.ID)
 	}
 	x.objects[k] = o
+	x.doubt(o)
 	for _, name := range o.called() {
 		x.names[key{o.Kind, name}] = o.ID
 	}
@@ -150,6 +155,9 @@ func (x *index) drop(kind router.Kind, id string) {
 	x.unname(o)
 	x.unmount(o)
 	delete(x.objects, k)
+	if kind == router.Container {
+		delete(x.doubts, id)
+	}
 	if at, ok := slices.BinarySearch(x.ids[kind], id); ok {
 		x.ids[kind] = slices.Delete(x.ids[kind], at, at+1)
 	}

@@ -176,6 +176,9 @@ func (x *index) take(ctx context.Context, kind router.Kind, answer []byte) (*obj
 	if err != nil {
 		return nil, err
 	}
+	if kind == router.Container {
+		o.claim = labels[Label]
+	}
 	x.put(o)
 	return o, nil
 }

@@ -163,12 +163,15 @@ func (x *index) read(ctx context.Context) error {
 			if old, ok := x.get(list.kind, o.ID); ok && list.kind == router.Container {
 				o.Owner, o.known = old.Owner, true
 			}
+			if list.kind == router.Container {
+				o.claim = labels[Label]
+			}
 			fresh.set(o)
 		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.objects, x.names, x.ids, x.mounts = fresh.objects, fresh.names, fresh.ids, fresh.mounts
+	x.objects, x.names, x.ids, x.mounts, x.doubts = fresh.objects, fresh.names, fresh.ids, fresh.mounts, fresh.doubts
 	return nil
 }
 

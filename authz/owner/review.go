@@ -59,7 +59,7 @@ func (o *Owner) ReviewStream(ctx context.Context, who identity.Identity, call *r
 // cut puts a body in the answer's place of which only what is the caller's is
 // seen.
 func (j *judging) cut(resp *http.Response, p *pending) error {
-	if !j.own || resp.StatusCode != http.StatusOK {
+	if !j.own || resp.StatusCode != http.StatusOK || j.exact(p) {
 		return nil
 	}
 	s := j.sight()

@@ -150,7 +150,8 @@ func readNames(raw io.Reader, judge func(name string) error) error {
 		if err != nil {
 			return badArchive("it is no whole tar archive: send what docker save made", err)
 		}
-		if err := judgeList(text, judged, judge); err != nil {
+		keyed := path.Base(path.Clean(h.Name)) == "repositories"
+		if err := judgeList(text, keyed, judged, judge); err != nil {
 			return err
 		}
 	}
@@ -186,8 +187,9 @@ func badArchive(what string, err error) error {
 }
 
 // judgeList judges every text in a list that could be a name, whatever stands
-// around it: as itself, and behind the key above it, as repositories has them.
-func judgeList(text []byte, judged map[string]bool, judge func(name string) error) error {
+// around it. Keyed is a list like repositories, where names and tags are keys;
+// elsewhere keys are the names of fields.
+func judgeList(text []byte, keyed bool, judged map[string]bool, judge func(name string) error) error {
 	names := map[string]bool{}
 	var walk func(d *json.Decoder, above string, depth int) error
 	walk = func(d *json.Decoder, above string, depth int) error {
@@ -210,8 +212,10 @@ func judgeList(text []byte, judged map[string]bool, judge func(name string) erro
 						return err
 					}
 					key, _ = k.(string)
-					names[key] = true
-					names[above+":"+key] = true
+					if keyed {
+						names[key] = true
+						names[above+":"+key] = true
+					}
 				}
 				if err := walk(d, key, depth+1); err != nil {
 					return err

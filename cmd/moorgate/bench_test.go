@@ -28,6 +28,7 @@ import (
 //
 //	BENCH_OUT           a file that gets the table too
 //	BENCH_SHORT         fewer and shorter rounds, about 30 s (as -short)
+//	BENCH_PERSONAL      moorgate in personal mode: identity and audit, but no policy and no ownership
 //	BENCH_ROWS          only the rows whose names match this regular expression
 //	MOORGATE_ENGINE     unix:// address of a real Engine, for two more rows
 //	MOORGATE_BENCH_BIN  measures this binary of moorgate, and builds none
@@ -178,6 +179,10 @@ func (b *bench) proxy(target string) *load.Process {
 	if command := os.Getenv("MOORGATE_BENCH_CMD"); command != "" {
 		f := strings.Fields(strings.NewReplacer("{listen}", socket, "{upstream}", b.upstream).Replace(command))
 		return b.start(target, socket, exec.Command(f[0], f[1:]...))
+	}
+	if target == moorgateTarget && os.Getenv("BENCH_PERSONAL") != "" {
+		return b.start(target, filepath.Join(dir, "moorgate", "docker.sock"), exec.Command(b.bin, "serve"),
+			"HOME="+dir, "XDG_RUNTIME_DIR="+dir, "DOCKER_HOST=unix://"+b.upstream)
 	}
 	scope := "own"
 	if target == scopeAll {

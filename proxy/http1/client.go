@@ -199,7 +199,7 @@ func (a *Answer) write(r *http.Request) error {
 			return &BodyError{err}
 		}
 	}
-	_, err := a.c.Conn.Write(b)
+	_, err := a.c.Write(b)
 	if cap(b) <= 4*outSize {
 		*out = b
 		outs.Put(out)

@@ -134,7 +134,7 @@ func (c *Conn) fill(limit int) error {
 		return err
 	}
 	if c.err != nil {
-		return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Err: os.NewSyscallError("read", c.err)}
+		return c.opError("read", c.err)
 	}
 	if c.n <= 0 {
 		return io.EOF
@@ -154,12 +154,7 @@ func (c *Conn) empty() {
 // they are.
 func (c *Conn) attempt(fd uintptr) bool {
 	c.room(bufferSize)
-	for {
-		c.n, c.err = syscall.Read(int(fd), (*c.buf)[c.w:])
-		if c.err != syscall.EINTR {
-			break
-		}
-	}
+	c.n, c.err = readSocket(fd, (*c.buf)[c.w:])
 	if c.n <= 0 {
 		c.empty()
 	}
@@ -177,6 +172,32 @@ func (c *Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.have())
 	c.take(n)
 	return n, nil
+}
+
+// maxParts is how many parts are written at once.
+const maxParts = 3
+
+// Write writes all of p.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.raw == nil {
+		return c.Conn.Write(p)
+	}
+	return c.writeParts(p)
+}
+
+// write writes at most maxParts parts, one behind the other.
+func (c *Conn) write(parts ...[]byte) error {
+	if c.raw != nil {
+		_, err := c.writeParts(parts...)
+		return err
+	}
+	b := net.Buffers(parts)
+	_, err := b.WriteTo(c.Conn)
+	return err
+}
+
+func (c *Conn) opError(call string, err error) error {
+	return &net.OpError{Op: call, Net: c.LocalAddr().Network(), Err: os.NewSyscallError(call, err)}
 }
 
 // CloseWrite ends the sending direction only.
@@ -230,13 +251,9 @@ func (c *Conn) dead() bool {
 	if raw == nil {
 		return false
 	}
-	dead := true
-	err := raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		dead = err != syscall.EAGAIN
-	})
-	return dead || err != nil
+	live := false
+	err := raw.Control(func(fd uintptr) { live = quiet(fd) })
+	return !live || err != nil
 }
 
 // waitGone blocks until the other end has closed both directions or the

@@ -48,7 +48,7 @@ func (s *Stream) Answer(a *Answer, extra http.Header) error {
 	b = append(appendFields(b, h), "\r\n"...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.caller.Conn.Write(b)
+	_, err := s.caller.Write(b)
 	s.begun = err == nil
 	return err
 }
@@ -127,7 +127,7 @@ func (s *Stream) Say(line string) error {
 	}
 	s.caller.SetWriteDeadline(time.Now().Add(time.Second))
 	defer s.caller.SetWriteDeadline(time.Time{})
-	_, err := s.caller.Conn.Write(text)
+	_, err := s.caller.Write(text)
 	return err
 }
 
@@ -209,7 +209,7 @@ func (s *Stream) send(dst *Conn, p []byte) error {
 			s.frame.walk(p)
 		}
 	}
-	_, err := dst.Conn.Write(p)
+	_, err := dst.Write(p)
 	return err
 }
 

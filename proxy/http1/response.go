@@ -314,7 +314,7 @@ func (w *response) continue100() error {
 		return nil
 	}
 	w.expects = false
-	_, err := io.WriteString(w.c.Conn.Conn, "HTTP/1.1 100 Continue\r\n\r\n")
+	_, err := io.WriteString(w.c.Conn, "HTTP/1.1 100 Continue\r\n\r\n")
 	return err
 }
 

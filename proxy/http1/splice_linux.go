@@ -131,8 +131,7 @@ func (s *splicer) tryFill(fd uintptr) bool {
 		return true
 	}
 	for {
-		n, err := syscall.Splice(int(fd), nil, s.p.w, nil, int(s.most), spliceFlags)
-		if s.in, s.err = int64(n), err; s.err != syscall.EINTR {
+		if s.in, s.err = move(int(fd), s.p.w, s.most); s.err != syscall.EINTR {
 			break
 		}
 	}
@@ -165,10 +164,10 @@ func (s *splicer) send() (n int64, err error) {
 
 func (s *splicer) tryDrain(fd uintptr) bool {
 	for s.in > 0 {
-		n, err := syscall.Splice(s.p.r, nil, int(fd), nil, int(s.in), spliceFlags)
+		n, err := move(s.p.r, int(fd), s.in)
 		switch s.err = err; err {
 		case nil:
-			s.in -= int64(n)
+			s.in -= n
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return false
@@ -184,6 +183,16 @@ func (s *splicer) release(empty bool) {
 		s.holds = false
 		s.p.give(empty)
 	}
+}
+
+// move is one splice(2). It never waits, so the runtime need not be told, as
+// with readSocket.
+func move(from, to int, most int64) (int64, error) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), spliceFlags)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int64(n), nil
 }
 
 const soPeekOff = 42 // SO_PEEK_OFF: where MSG_PEEK begins to look

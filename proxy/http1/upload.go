@@ -2,9 +2,8 @@ package http1
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net"
+	"strconv"
 	"time"
 )
 
@@ -40,14 +39,16 @@ func startUpload(c *Conn, r io.Reader, length int64) *upload {
 func (u *upload) run(r io.Reader, length int64) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
+	var line []byte
 	for sent := int64(0); length < 0 || sent < length; {
 		n, err := r.Read(*buf)
 		if n > 0 {
-			p := net.Buffers{(*buf)[:n]}
+			var size, end []byte
 			if length < 0 {
-				p = net.Buffers{fmt.Appendf(nil, "%x\r\n", n), (*buf)[:n], []byte("\r\n")}
+				line = append(strconv.AppendInt(line[:0], int64(n), 16), "\r\n"...)
+				size, end = line, crlf
 			}
-			if _, err := p.WriteTo(u.c.Conn); err != nil {
+			if err := u.c.write(size, (*buf)[:n], end); err != nil {
 				return err
 			}
 			sent += int64(n)
@@ -63,7 +64,7 @@ func (u *upload) run(r io.Reader, length int64) error {
 		}
 	}
 	if length < 0 {
-		_, err := io.WriteString(u.c.Conn, "0\r\n\r\n")
+		_, err := io.WriteString(u.c, "0\r\n\r\n")
 		return err
 	}
 	return nil

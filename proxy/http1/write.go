@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"net"
 	"net/http"
 	"strconv"
 )
@@ -97,20 +96,13 @@ func (w *response) writePast(p, end []byte) {
 	if w.c.tls != nil { // has no writev
 		w.push()
 		if w.failed == nil {
-			_, err := w.c.Conn.Conn.Write(p)
+			_, err := w.c.Write(p)
 			w.fail(err)
 		}
 		*w.out = append(w.buffer(), end...)
 		return
 	}
-	parts := make(net.Buffers, 0, 3)
-	for _, part := range [...][]byte{w.buffer(), p, end} {
-		if len(part) > 0 {
-			parts = append(parts, part)
-		}
-	}
-	_, err := parts.WriteTo(w.c.Conn.Conn)
-	w.fail(err)
+	w.fail(w.c.write(w.buffer(), p, end))
 	*w.out = (*w.out)[:0]
 }
 
@@ -126,7 +118,7 @@ func (w *response) push() {
 		return
 	}
 	if len(*w.out) > 0 && w.failed == nil {
-		_, err := w.c.Conn.Conn.Write(*w.out)
+		_, err := w.c.Write(*w.out)
 		w.fail(err)
 	}
 	if cap(*w.out) <= 4*outSize {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,11 +26,6 @@ import (
 	"moorgate/router"
 	"moorgate/terminal"
 )
-
-// gcPercent lets garbage grow to four times what is in use before it is
-// collected. Little is in use, a few MiB, so that costs little memory, and at
-// Go's own 100 collecting is a fifth of the cost of a create.
-const gcPercent = 400
 
 // serve runs moorgate until a signal ends it.
 func serve(ctx context.Context, file string, out io.Writer) error {
@@ -51,9 +45,7 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced everywhere
 
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -284,6 +284,11 @@ func (w *response) Continue(f func() error) bool {
 	return true
 }
 
+// unbuffered is the least that bufio takes. The bytes in hand are the
+// connection's own, so those who hijack need no buffer, and 8 KiB for each stream
+// would be more than everything else that begins it.
+const unbuffered = 16
+
 // Hijack hands the connection over, with the bytes in hand still to be read
 // from it.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -294,7 +299,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.c.hijacked = true
 	w.c.SetDeadline(time.Time{})
 	c := w.c.Conn
-	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
+	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, unbuffered), bufio.NewWriterSize(c, unbuffered)), nil
 }
 
 // EnableFullDuplex is always on: reading goes on while the answer is written.

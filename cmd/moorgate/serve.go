@@ -207,10 +207,13 @@ func (g *gate) doors(made *graph) error {
 
 // mux answers the Engine's API as the chain allows.
 func (c *Config) mux(chain *authz.Chain, next router.Handler) *router.Mux {
-	mux := router.NewMux(router.Table(), chain.Middleware(next))
-	mux.Found, mux.Fail = c.found, audit.Fail
-	return mux
+	mux := *routes()
+	mux.Next, mux.Found, mux.Fail = chain.Middleware(next), c.found, audit.Fail
+	return &mux
 }
+
+// routes is the table made ready, which takes a millisecond.
+var routes = sync.OnceValue(func() *router.Mux { return router.NewMux(router.Table(), nil) })
 
 // swap puts a graph in force.
 func (g *gate) swap(made *graph) {

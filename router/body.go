@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -47,11 +48,11 @@ func (c *Call) readBody(w http.ResponseWriter, r *http.Request, row *row) error 
 		if e := r.Header["Content-Encoding"]; len(e) > 1 || len(e) == 1 && !strings.EqualFold(e[0], "identity") {
 			return fail(http.StatusUnsupportedMediaType, "Content-Encoding %.64q is not taken: send the JSON as it is", strings.Join(e, ", "))
 		}
-		raw, err := readAll(w, r, MaxDocument)
-		if err != nil || len(raw) == 0 {
+		text, err := readAll(w, r, MaxDocument)
+		if err != nil || text == "" {
 			return err
 		}
-		c.Body, err = parseDocument(raw, row.schema)
+		c.Body, err = parseText(text, row.schema)
 		return err
 	}
 	return c.readEcho(w, r, row)
@@ -86,11 +87,11 @@ func mediaType(header []string) (string, error) {
 // options of the query once more; both say nothing, so they are dropped.
 // Anything else is refused.
 func (c *Call) readEcho(w http.ResponseWriter, r *http.Request, row *row) error {
-	raw, err := readAll(w, r, maxEcho)
-	if err != nil || len(raw) == 0 {
+	text, err := readAll(w, r, maxEcho)
+	if err != nil || text == "" {
 		return err
 	}
-	d, err := parse(string(raw), nil)
+	d, err := parse(text, nil)
 	if err == nil && (d.Root().IsObject() || !d.Root().Exists()) && c.echoes(d, row) {
 		return nil
 	}
@@ -168,15 +169,16 @@ func tooLarge(max int64) error {
 }
 
 // readAll reads a body of at most max bytes, within documentTime.
-func readAll(w http.ResponseWriter, r *http.Request, max int64) ([]byte, error) {
+func readAll(w http.ResponseWriter, r *http.Request, max int64) (string, error) {
 	if r.ContentLength > max {
-		return nil, tooLarge(max)
+		return "", tooLarge(max)
 	}
 	deadline := http.NewResponseController(w)
 	if deadline.SetReadDeadline(time.Now().Add(documentTime)) == nil {
 		defer deadline.SetReadDeadline(time.Time{})
 	}
-	var body bytes.Buffer
+	body := rooms.Get().(*bytes.Buffer)
+	defer giveBack(body)
 	if r.ContentLength > 0 {
 		body.Grow(int(min(r.ContentLength, firstRead)) + bytes.MinRead)
 	}
@@ -186,9 +188,21 @@ func readAll(w http.ResponseWriter, r *http.Request, max int64) ([]byte, error) 
 	}
 	switch {
 	case err != nil:
-		return nil, &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
+		return "", &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
 	case n > max:
-		return nil, tooLarge(max)
+		return "", tooLarge(max)
 	}
-	return body.Bytes(), nil
+	return body.String(), nil // a copy, as long as what came
+}
+
+// rooms are buffers that bodies are read into, the usual ones among them.
+var rooms = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func giveBack(room *bytes.Buffer) {
+	if room.Cap() > 2*firstRead {
+		return
+	}
+	clear(room.Bytes()) // a body may hold what is secret
+	room.Reset()
+	rooms.Put(room)
 }

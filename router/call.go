@@ -40,6 +40,7 @@ type Call struct {
 
 	vars   []variable
 	pinned []Pin
+	memory *memory // nil: nothing is remembered
 }
 
 type variable struct{ name, value string }

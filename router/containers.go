@@ -120,6 +120,8 @@ func misplaced(body *Document) string {
 
 func (n *names) hostConfig(host Value) {
 	var binds, mounts, volumesFrom, links, networkMode Value
+	var devices [8]Value // lists of them, in the order written
+	lists := devices[:0]
 	for key, v := range host.Members() { // once: an object's members are found by walking them
 		switch key {
 		case "Binds":
@@ -134,35 +136,53 @@ func (n *names) hostConfig(host Value) {
 			networkMode = v
 		case "PidMode", "IpcMode", "Cgroup", "UTSMode", "UsernsMode":
 			n.joined(n.at(v))
+		default:
+			if devicePath(key) != "" {
+				lists = append(lists, v)
+			}
 		}
 	}
-	n.each(binds, n.bind)
+	for v := range binds.Elements() {
+		n.bind(n.at(v))
+	}
 	n.mounts(mounts)
-	n.each(volumesFrom, func(m mention) {
-		name, _, _ := m.cut(":") // an access mode may follow
+	for v := range volumesFrom.Elements() {
+		name, _, _ := n.at(v).cut(":") // an access mode may follow
 		n.container(name, Uses)
-	})
+	}
 	n.each(links, n.link)
 	if mode := n.at(networkMode); !n.joined(mode) {
 		n.network(mode)
 	}
-	n.resources(host)
+	for _, list := range lists {
+		n.devices(list.node().name(list.d.text), list)
+	}
 }
 
-// resources adds the host's devices of a HostConfig or an UpdateConfig.
-func (n *names) resources(host Value) {
-	for key, list := range host.Members() {
-		path := "Path"
-		switch key {
-		case "Devices":
-			path = "PathOnHost"
-		case "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps":
-		default:
-			continue
+// resources adds the host's devices of an UpdateConfig.
+func (n *names) resources(update Value) {
+	for key, list := range update.Members() {
+		if devicePath(key) != "" {
+			n.devices(key, list)
 		}
-		for device := range list.Elements() {
-			n.path(n.at(device.Get(path)))
-		}
+	}
+}
+
+// devicePath is where the elements of a list of devices name them; "" for what
+// is no such list.
+func devicePath(key string) string {
+	switch key {
+	case "Devices":
+		return "PathOnHost"
+	case "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps":
+		return "Path"
+	}
+	return ""
+}
+
+func (n *names) devices(key string, list Value) {
+	for device := range list.Elements() {
+		n.path(n.at(device.Get(devicePath(key))))
 	}
 }
 

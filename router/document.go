@@ -38,13 +38,18 @@ type Document struct {
 // node is one value. Nodes lie in the order of the text: the children of node
 // i begin at i+1, and nodes[i].next is the first node behind i's subtree.
 type node struct {
-	kind       byte // { [ " 0 t f n
-	escaped    bool // a string (kind ") that holds escapes
-	keyEscaped bool
+	kind       byte  // { [ " 0 t f n
+	escapes    uint8 // of what is written with escapes: inText, inKey
+	field      int16 // one more than the member's field in the schema's object; 0 where it has none
 	start, end int32 // of the value in the text
 	key, keyTo int32 // of the member's key in the text, within its quotes
 	next       int32
 }
+
+const (
+	inText uint8 = 1 << iota // a string (kind ")
+	inKey
+)
 
 // ParseDocument reads one JSON value. Of is the zero value of the Engine's
 // type that it will be decoded into; nil where there is none. Errors are
@@ -82,7 +87,8 @@ func parse(text string, s *schema) (*Document, error) {
 	if len(p.respell) > 0 {
 		return parse(p.respelled(), s)
 	}
-	return &p.Document, nil
+	d := p.Document // the rest of the parser is not kept
+	return &d, nil
 }
 
 // Bytes is the text that is sent.
@@ -171,6 +177,9 @@ func (v Value) Empty() bool {
 	case '"':
 		return n.end == n.start+2
 	case '0':
+		if n.end == n.start+1 {
+			return v.d.text[n.start] == '0'
+		}
 		f, err := strconv.ParseFloat(v.Raw(), 64)
 		return err == nil && f == 0
 	}
@@ -203,7 +212,7 @@ func (v Value) Str() string {
 		return ""
 	}
 	n := v.node()
-	if !n.escaped {
+	if n.escapes&inText == 0 {
 		return v.d.text[n.start+1 : n.end-1]
 	}
 	return unquote(v.d.text[n.start:n.end])
@@ -276,7 +285,7 @@ func (v Value) Elements() iter.Seq[Value] {
 
 // name is the member's key, decoded.
 func (n *node) name(text string) string {
-	if !n.keyEscaped {
+	if n.escapes&inKey == 0 {
 		return text[n.key:n.keyTo]
 	}
 	return unquote(text[n.key-1 : n.keyTo+1])

@@ -38,12 +38,19 @@ type edition struct {
 	root    change
 	parts   []part
 	splices []splice
+	written []byte // all new text, in pieces
 }
+
+// piece is a stretch of what an edition has written.
+type piece struct{ from, to int32 }
+
+func (p piece) len() int32 { return p.to - p.from }
 
 // change is what edits do to one value: they replace it, or members of it.
 type change struct {
 	name    string
-	text    string // the JSON that replaces it; "" where members change
+	whole   bool
+	text    piece // where whole, the JSON that replaces it
 	members []change
 }
 
@@ -56,71 +63,99 @@ type part struct {
 // splice replaces a stretch of the document's text.
 type splice struct {
 	from, to    int32
-	text        string
-	first, rest int32  // the nodes from first to before rest go
-	grown       []node // and these come, their places counted from the text's own; nil if they are not known
+	text        piece
+	first, rest int32 // the nodes from first to before rest go
+	grows       growth
+	of          *schema // of what grows, or of the object whose members do
+	depth       int
 }
+
+// growth says what a splice's text is, to be read alone.
+type growth uint8
+
+const (
+	growsAnew    growth = iota // it can be read only with the whole
+	growsValue                 // one value
+	growsMembers               // members of an object that has none of them yet, and a comma where others follow
+)
 
 var errOverlap = errors.New("editing the body: two edits write the same part of it")
 
 // set adds edits of values.
 func (e *edition) set(edits []Edit) error {
-	for _, edit := range edits {
-		where := func() string { return strings.Join(edit.Path, ".") }
+	if len(edits) > 0 { // pins of keys may have written already
+		e.written, e.splices = slices.Grow(e.written, usualText), slices.Grow(e.splices, usualEdits)
+	}
+	for i := range edits {
+		edit := &edits[i]
 		if e.doc == nil {
-			return fmt.Errorf("writing %s: the request has no body", where())
+			return edit.fails("the request has no body")
 		}
-		text, err := encode(edit.Value)
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", where(), err)
+		from := len(e.written)
+		var err error
+		if e.written, err = appendJSON(e.written, edit.Value); err != nil {
+			return fmt.Errorf("writing %s: %w", strings.Join(edit.Path, "."), err)
 		}
 		at := &e.root
 		for _, name := range edit.Path {
-			if at.text != "" {
-				return fmt.Errorf("writing %s: another edit writes the whole of it", where())
+			if at.whole {
+				return edit.fails("another edit writes the whole of it")
 			}
-			at = at.member(name)
+			at = at.member(name, len(edits)-i)
 		}
 		if len(at.members) > 0 {
-			return fmt.Errorf("writing %s: another edit writes a part of it", where())
+			return edit.fails("another edit writes a part of it")
 		}
-		at.text = text
+		at.whole, at.text = true, e.since(from)
 	}
 	return nil
 }
 
-// member is the change of a member, a new one if there is none.
-func (c *change) member(name string) *change {
+func (e *Edit) fails(why string) error {
+	return fmt.Errorf("writing %s: %s", strings.Join(e.Path, "."), why)
+}
+
+// since is what has been written since there were that many bytes.
+func (e *edition) since(from int) piece { return piece{int32(from), int32(len(e.written))} }
+
+// member is the change of a member, a new one if there is none; up to more are
+// to come.
+func (c *change) member(name string, more int) *change {
 	for i := range c.members {
 		if c.members[i].name == name {
 			return &c.members[i]
 		}
 	}
+	if c.members == nil {
+		c.members = make([]change, 0, min(more, usualEdits))
+	}
 	c.members = append(c.members, change{name: name})
 	return &c.members[len(c.members)-1]
 }
 
-// write renders what a change makes of nothing.
-func (c *change) write(b *strings.Builder) {
-	if c.text != "" {
-		b.WriteString(c.text)
-		return
+// What room is made for: edits of one object, and what they write.
+const (
+	usualEdits = 8
+	usualText  = 256
+)
+
+// append renders what a change makes of nothing.
+func (e *edition) append(b []byte, c *change) []byte {
+	if c.whole {
+		return append(b, b[c.text.from:c.text.to]...)
 	}
-	b.WriteByte('{')
-	writeMembers(b, c.members)
-	b.WriteByte('}')
+	b = append(b, '{')
+	for i := range c.members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = e.appendMember(b, &c.members[i])
+	}
+	return append(b, '}')
 }
 
-func writeMembers(b *strings.Builder, members []change) {
-	for i := range members {
-		m := &members[i]
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(quote(m.name))
-		b.WriteByte(':')
-		m.write(b)
-	}
+func (e *edition) appendMember(b []byte, m *change) []byte {
+	return e.append(append(appendQuoted(b, m.name), ':'), m)
 }
 
 // pin adds the edit that puts another name into a place.
@@ -131,7 +166,7 @@ func (e *edition) pin(c *Call, pin Pin) error {
 		if n.key == 0 || n.name(e.doc.text) != p.Text {
 			return c.moved(p)
 		}
-		e.splices = append(e.splices, splice{from: n.key - 1, to: n.keyTo + 1, text: quote(pin.To)})
+		e.splices = append(e.splices, splice{from: n.key - 1, to: n.keyTo + 1, text: e.quote(pin.To)})
 		return nil
 	}
 	if text := (Value{e.doc, p.item}).Str(); !p.within(text) {
@@ -141,11 +176,18 @@ func (e *edition) pin(c *Call, pin Pin) error {
 	return nil
 }
 
-// commit makes the edits and reads the whole again, so that an edit can never
-// make what reading would refuse.
+// quote writes a string.
+func (e *edition) quote(s string) piece {
+	from := len(e.written)
+	e.written = appendQuoted(e.written, s)
+	return e.since(from)
+}
+
+// commit makes the edits and reads what they wrote, or the whole again, so that
+// an edit can never make what reading would refuse.
 func (e *edition) commit() error {
-	if e.root.text != "" || len(e.root.members) > 0 {
-		if err := e.walk(0, &e.root, nil, e.doc.schema); err != nil {
+	if e.root.whole || len(e.root.members) > 0 {
+		if err := e.walk(0, &e.root, make([]string, 0, usualEdits), e.doc.schema); err != nil {
 			return err
 		}
 	}
@@ -156,26 +198,14 @@ func (e *edition) commit() error {
 		return nil
 	}
 	slices.SortStableFunc(e.splices, func(a, b splice) int { return int(a.from - b.from) })
-	d, at := e.doc, int32(0)
-	size := len(d.text)
-	for _, s := range e.splices {
-		size += len(s.text)
+	text, err := e.text()
+	if err != nil {
+		return err
 	}
-	var b strings.Builder
-	b.Grow(size)
-	for _, s := range e.splices {
-		if s.from < at {
-			return errOverlap
-		}
-		b.WriteString(d.text[at:s.from])
-		b.WriteString(s.text)
-		at = s.to
-	}
-	b.WriteString(d.text[at:])
-	read, ok := e.graft(b.String())
+	d := e.doc
+	read, ok := e.graft(text)
 	if !ok {
-		var err error
-		if read, err = parseText(b.String(), d.schema); err != nil {
+		if read, err = parseText(text, d.schema); err != nil {
 			return fmt.Errorf("editing the body: %w", err)
 		}
 	}
@@ -184,48 +214,89 @@ func (e *edition) commit() error {
 	return nil
 }
 
+// text is the document's text with all splices made.
+func (e *edition) text() (string, error) {
+	d, at := e.doc, int32(0)
+	size := len(d.text)
+	for _, s := range e.splices {
+		size += int(s.text.len() - (s.to - s.from))
+	}
+	var b strings.Builder
+	b.Grow(max(size, 0)) // less than none only where splices overlap
+	for _, s := range e.splices {
+		if s.from < at {
+			return "", errOverlap
+		}
+		b.WriteString(d.text[at:s.from])
+		b.Write(e.written[s.text.from:s.text.to])
+		at = s.to
+	}
+	b.WriteString(d.text[at:])
+	return b.String(), nil
+}
+
 // walk makes splices of what a change does to node i, of a schema, at a path.
 func (e *edition) walk(i int32, c *change, path []string, of *schema) error {
 	d := e.doc
 	n := &d.nodes[i]
-	var b strings.Builder
 	switch {
-	case c.text != "":
+	case c.whole:
 		e.replace(i, c.text, of, len(path))
 		return nil
 	case n.kind == 'n': // null: everything from here on is new
-		c.write(&b)
-		e.replace(i, b.String(), of, len(path))
+		from := len(e.written)
+		e.written = e.append(e.written, c)
+		e.replace(i, e.since(from), of, len(path))
 		return nil
 	case n.kind != '{':
 		return fmt.Errorf("writing %s: %s is no object", strings.Join(append(path, c.members[0].name), "."), strings.Join(path, "."))
 	}
-	var added []change
+	added := 0
 	for k := range c.members {
 		m := &c.members[k]
-		member := d.member(i, m.name)
-		if member < 0 {
-			added = append(added, *m)
+		if member := d.find(i, m.name, of); member < 0 {
+			added++
 		} else if err := e.walk(member, m, append(path, m.name), of.named(m.name)); err != nil {
 			return err
 		}
 	}
-	if len(added) == 0 {
-		return nil
+	if added > 0 {
+		e.insert(i, c, of, len(path))
 	}
-	writeMembers(&b, added)
-	grown := growMembers(b.String(), of, len(path))
-	if n.next > i+1 {
-		b.WriteByte(',')
-	}
-	e.splices = append(e.splices, splice{n.start + 1, n.start + 1, b.String(), i + 1, i + 1, grown})
 	return nil
 }
 
+// insert writes the members that the object i does not have.
+func (e *edition) insert(i int32, c *change, of *schema, depth int) {
+	d := e.doc
+	n := &d.nodes[i]
+	from := len(e.written)
+	for k := range c.members {
+		m := &c.members[k]
+		if d.find(i, m.name, of) >= 0 {
+			continue
+		}
+		if len(e.written) > from {
+			e.written = append(e.written, ',')
+		}
+		e.written = e.appendMember(e.written, m)
+	}
+	if n.next > i+1 {
+		e.written = append(e.written, ',')
+	}
+	s := splice{from: n.start + 1, to: n.start + 1, text: e.since(from), first: i + 1, rest: i + 1, of: of, depth: depth}
+	if of != nil && (of.kind == structure || of.kind == mapping) {
+		// That no other spelling of them is there, only those schemas say whose
+		// keys were held to theirs.
+		s.grows = growsMembers
+	}
+	e.splices = append(e.splices, s)
+}
+
 // replace has node i replaced by a value.
-func (e *edition) replace(i int32, text string, of *schema, depth int) {
+func (e *edition) replace(i int32, text piece, of *schema, depth int) {
 	n := &e.doc.nodes[i]
-	e.splices = append(e.splices, splice{n.start, n.end, text, i, n.next, grow(text, of, depth)})
+	e.splices = append(e.splices, splice{n.start, n.end, text, i, n.next, growsValue, of, depth})
 }
 
 // join makes one splice of all parts of a string.
@@ -250,9 +321,24 @@ func (e *edition) join() error {
 			at, e.parts = p.from+int32(len(p.text)), e.parts[1:]
 		}
 		b.WriteString(old[at:])
-		e.replace(node, quote(b.String()), nil, 0) // a string is taken where one was
+		e.replace(node, e.quote(b.String()), nil, 0) // a string is taken where one was
 	}
 	return nil
+}
+
+// find is member for an object of a schema, which knows its fields' numbers.
+func (d *Document) find(i int32, name string, of *schema) int32 {
+	known := of.known(name)
+	if known < 0 {
+		return d.member(i, name)
+	}
+	end := d.nodes[i].next
+	for m := i + 1; m < end; m = d.nodes[m].next {
+		if int(d.nodes[m].field) == known+1 {
+			return m
+		}
+	}
+	return -1
 }
 
 // member is the node of the object i's member, -1 if it has none.
@@ -260,7 +346,8 @@ func (d *Document) member(i int32, name string) int32 {
 	end := d.nodes[i].next
 	for m := i + 1; m < end; {
 		n := &d.nodes[m]
-		if !n.keyEscaped && d.text[n.key:n.keyTo] == name || n.keyEscaped && n.name(d.text) == name {
+		if int(n.keyTo-n.key) == len(name) && d.text[n.key:n.keyTo] == name && n.escapes&inKey == 0 ||
+			n.escapes&inKey != 0 && n.name(d.text) == name {
 			return m
 		}
 		m = n.next
@@ -284,26 +371,36 @@ func (d *Document) remove(i int32) error {
 	return e.commit()
 }
 
-// encode is a value as JSON.
-func encode(value any) (string, error) {
+// appendJSON adds a value as JSON.
+func appendJSON(b []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case string:
-		return quote(v), nil
+		return appendQuoted(b, v), nil
 	case bool:
-		return strconv.FormatBool(v), nil
+		return strconv.AppendBool(b, v), nil
 	case int64:
-		return strconv.FormatInt(v, 10), nil
+		return strconv.AppendInt(b, v, 10), nil
 	}
 	text, err := json.Marshal(value)
-	return string(text), err
+	return append(b, text...), err
 }
 
-func quote(s string) string {
+func appendQuoted(b []byte, s string) []byte {
+	if !plainText(s) {
+		text, _ := json.Marshal(s) // a string always marshals
+		return append(b, text...)
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// plainText says whether a string stands in JSON as it is.
+func plainText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			b, _ := json.Marshal(s) // a string always marshals
-			return string(b)
+			return false
 		}
 	}
-	return `"` + s + `"`
+	return true
 }
+
+func quote(s string) string { return string(appendQuoted(nil, s)) }

@@ -138,9 +138,12 @@ func FuzzEdit(f *testing.F) {
 		c := &Call{Route: row, Body: d}
 		var all []Pin
 		if refs, err := c.Objects(); err == nil && pins {
-			for _, ref := range refs {
-				if ref.At.In == InBody {
+			for i, ref := range refs {
+				switch ref.At.In {
+				case InBody:
 					all = append(all, Pin{ref, "pinned"})
+				case InBodyKey:
+					all = append(all, Pin{ref, fmt.Sprint("pinned", i)})
 				}
 			}
 		}
@@ -154,7 +157,18 @@ func FuzzEdit(f *testing.F) {
 			}
 			return
 		}
+		again, err := c.Objects()
+		keys := false
+		for _, p := range all {
+			keys = keys || p.Ref.At.In == InBodyKey
+			if p.Ref.At.In == InBodyKey && !slices.ContainsFunc(again, func(r Ref) bool { return r.At.In == InBodyKey && r.Name == p.To }) {
+				t.Fatalf("%s becomes %s: %q is not pinned to %q (%v)", before, d.text, p.Ref.Name, p.To, err)
+			}
+		}
 		for _, e := range list {
+			if keys && e.Path[0] == "NetworkingConfig" {
+				continue // it has another key now
+			}
 			want, _ := json.Marshal(e.Value)
 			var got, wanted any
 			_ = d.Root().At(e.Path...).Decode(&got)

@@ -25,7 +25,7 @@ func fill(s *schema, v Value, depth int) any {
 	case structure:
 		m := make(map[string]any, len(s.fields))
 		for key, member := range v.Members() {
-			if _, known := s.byName[key]; !known {
+			if s.known(key) < 0 {
 				m[key] = native(member)
 			}
 		}

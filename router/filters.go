@@ -2,10 +2,8 @@ package router
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // Filters are the values of the Engine's filters query, by filter name.
@@ -59,27 +57,39 @@ func badFilter(name string) error {
 // String is the JSON that is sent: the shape that every Engine since API 1.22
 // takes, keys sorted.
 func (f Filters) String() string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, name := range slices.Sorted(maps.Keys(f)) {
-		if i > 0 {
-			b.WriteByte(',')
+	names := make([]string, 0, len(f))
+	room := len("{}")
+	for name, values := range f {
+		names = append(names, name)
+		room += len(name) + len(`"":{},`)
+		for _, v := range values {
+			room += len(v) + len(`"":true,`)
 		}
-		b.WriteString(quote(name))
-		b.WriteString(":{")
-		values := slices.Clone(f[name])
-		slices.Sort(values)
-		for j, v := range slices.Compact(values) {
-			if j > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(quote(v))
-			b.WriteString(":true")
-		}
-		b.WriteByte('}')
 	}
-	b.WriteByte('}')
-	return b.String()
+	slices.Sort(names)
+	b := append(make([]byte, 0, room), '{')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(appendQuoted(b, name), ':'), '{')
+		values := f[name]
+		if !slices.IsSorted(values) {
+			values = slices.Sorted(slices.Values(values))
+		}
+		for j, v := range values {
+			switch {
+			case j == 0:
+			case v == values[j-1]:
+				continue
+			default:
+				b = append(b, ',')
+			}
+			b = append(appendQuoted(b, v), ":true"...)
+		}
+		b = append(b, '}')
+	}
+	return string(append(b, '}'))
 }
 
 // Filters are the call's filters, never nil.

@@ -1,5 +1,7 @@
 package router
 
+import "slices"
+
 // move is how far what stands behind a splice, and behind all before it, has
 // moved.
 type move struct {
@@ -16,57 +18,61 @@ const maxGrafts = 64
 // False leaves it to a reading of the whole, which also says what is wrong.
 func (e *edition) graft(text string) (*Document, bool) {
 	old := e.doc
-	if len(e.splices) > maxGrafts {
+	anew := func(s splice) bool { return s.grows == growsAnew }
+	if len(e.splices) > maxGrafts || len(text) > MaxDocument || slices.ContainsFunc(e.splices, anew) {
 		return nil, false
 	}
-	moves := make([]move, len(e.splices))
-	var m move
-	for i, s := range e.splices {
-		if s.grown == nil {
+	p := parser{Document: Document{text: text, schema: old.schema, nodes: make([]node, 0, len(old.nodes)+e.room())}}
+	var some [usualEdits]move
+	moves := some[:0]
+	m, from := move{}, int32(0)
+	for i := range e.splices {
+		s := &e.splices[i]
+		p.nodes = append(p.nodes, old.nodes[from:s.first]...)
+		first := len(p.nodes)
+		p.at = int(s.from + m.bytes)
+		if !p.grow(s) {
 			return nil, false
 		}
+		if s.first < s.rest && old.nodes[s.first].key > 0 { // what is replaced keeps its key
+			n, was := &p.nodes[first], &old.nodes[s.first]
+			n.key, n.keyTo, n.field, n.escapes = was.key+m.bytes, was.keyTo+m.bytes, was.field, n.escapes|was.escapes&inKey
+		}
 		m.to, m.rest = s.to, s.rest
-		m.bytes += int32(len(s.text)) - (s.to - s.from)
-		m.nodes += int32(len(s.grown)) - (s.rest - s.first)
-		moves[i] = m
+		m.bytes += s.text.len() - (s.to - s.from)
+		m.nodes += int32(len(p.nodes)-first) - (s.rest - s.first)
+		moves, from = append(moves, m), s.rest
 	}
-	if len(text) > MaxDocument || len(old.nodes)+int(m.nodes) > maxValues {
+	p.nodes = append(p.nodes, old.nodes[from:]...)
+	if len(p.nodes) > maxValues {
 		return nil, false
 	}
-	d := &Document{text: text, schema: old.schema, nodes: make([]node, 0, len(old.nodes)+int(m.nodes))}
-	m = move{}
-	from := int32(0)
-	for i, s := range e.splices {
-		d.keep(old.nodes[from:s.first], m, moves)
-		base, first := s.from+m.bytes, int32(len(d.nodes))
-		for _, n := range s.grown {
-			n.start += base
-			n.end += base
-			n.next += first
-			if n.key > 0 {
-				n.key += base
-				n.keyTo += base
-			}
-			d.nodes = append(d.nodes, n)
-		}
-		if s.first < s.rest && old.nodes[s.first].key > 0 { // what is replaced keeps its key
-			n, was := &d.nodes[first], &old.nodes[s.first]
-			n.key, n.keyTo, n.keyEscaped = was.key+m.bytes, was.keyTo+m.bytes, was.keyEscaped
-		}
+	d := p.Document
+	m, from = move{}, 0
+	for i := range e.splices {
+		s := &e.splices[i]
+		keep(d.nodes[from+m.nodes:s.first+m.nodes], m, moves[i:])
 		m, from = moves[i], s.rest
 	}
-	d.keep(old.nodes[from:], m, moves)
-	d.keepUnknown(e)
-	return d, true
+	keep(d.nodes[from+m.nodes:], m, nil)
+	d.keepUnknown(e, moves)
+	return &d, true
 }
 
-// keep appends nodes that were moved as m says. Only objects and lists end
-// behind a splice that they begin before.
-func (d *Document) keep(nodes []node, m move, moves []move) {
-	from := len(d.nodes)
-	d.nodes = append(d.nodes, nodes...)
-	for i := range d.nodes[from:] {
-		n := &d.nodes[from+i]
+// room is how many nodes the new text may have.
+func (e *edition) room() int {
+	room := 0
+	for i := range e.splices {
+		room += 2 + int(e.splices[i].text.len())/12
+	}
+	return room
+}
+
+// keep tells nodes where they are now: moved as m says, and their ends as later
+// moves say. Only objects and lists end behind a splice that they begin before.
+func keep(nodes []node, m move, later []move) {
+	for i := range nodes {
+		n := &nodes[i]
 		n.start += m.bytes
 		if n.key > 0 {
 			n.key += m.bytes
@@ -74,7 +80,11 @@ func (d *Document) keep(nodes []node, m move, moves []move) {
 		}
 		end, next := m.bytes, m.nodes
 		if n.kind == '{' || n.kind == '[' {
-			for _, m := range moves {
+			for k := range later {
+				m := &later[k]
+				if m.to > n.end && m.rest > n.next {
+					break // and so are all that follow
+				}
 				if m.to <= n.end {
 					end = m.bytes
 				}
@@ -90,53 +100,44 @@ func (d *Document) keep(nodes []node, m move, moves []move) {
 
 // keepUnknown notes where the unknown fields have moved. New text has none, but
 // may be the value of one.
-func (d *Document) keepUnknown(e *edition) {
+func (d *Document) keepUnknown(e *edition, moves []move) {
 	for _, i := range e.doc.unknown {
-		at := i
-		for _, s := range e.splices {
+		moved, kept := int32(0), true
+		for k, s := range e.splices {
 			if s.first < i && i < s.rest {
-				at = -1
+				kept = false
 			} else if s.rest <= i {
-				at += int32(len(s.grown)) - (s.rest - s.first)
-			}
-			if at < 0 {
-				break
+				moved = moves[k].nodes
 			}
 		}
-		if at >= 0 {
-			d.unknown = append(d.unknown, at)
+		if kept {
+			d.unknown = append(d.unknown, i+moved)
 		}
 	}
 }
 
-// grow reads the text of a value alone; nil if only a reading of the whole can
+// grow reads a splice's text alone; false if only a reading of the whole can
 // tell what it is there: it has fields that are not known, or another spelling.
-func grow(text string, s *schema, depth int) []node {
-	p := parser{Document: Document{text: text, schema: s, nodes: make([]node, 0, 1+len(text)/16)}}
-	if p.value(s, depth) != nil || p.at != len(text) || len(p.respell) > 0 || len(p.unknown) > 0 {
-		return nil
-	}
-	return p.nodes
-}
-
-// growMembers is grow for members that the object of a schema does not have
-// yet. That no other spelling of them is there either, only those schemas say
-// whose keys were held to theirs.
-func growMembers(text string, s *schema, depth int) []node {
-	if s == nil || s.kind != structure && s.kind != mapping {
-		return nil
-	}
-	nodes := grow("{"+text+"}", s, depth)
-	if nodes == nil {
-		return nil
-	}
-	nodes = nodes[1:]
-	for i := range nodes {
-		n := &nodes[i]
-		n.start, n.end, n.next = n.start-1, n.end-1, n.next-1
-		if n.key > 0 {
-			n.key, n.keyTo = n.key-1, n.keyTo-1
+func (p *parser) grow(s *splice) bool {
+	end := p.at + int(s.text.len())
+	switch s.grows {
+	case growsValue:
+		if p.value(s.of, s.depth) != nil {
+			return false
 		}
+	case growsMembers:
+		seen := keys{schema: s.of, names: &p.names}
+		defer seen.done()
+		for p.at < end {
+			if p.member(&seen, s.depth) != nil {
+				return false
+			}
+			if p.at < end && p.text[p.at] == ',' {
+				p.at++
+			}
+		}
+	default:
+		return false
 	}
-	return nodes
+	return p.at == end && len(p.respell) == 0 && len(p.unknown) == 0
 }

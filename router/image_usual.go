@@ -27,17 +27,18 @@ func usual(ref string) (string, bool) {
 		return "", false
 	}
 	const hub = "docker.io/"
+	before := "" // what the name leaves out
 	host, path, ok := strings.Cut(name, "/")
 	switch {
 	case !ok:
-		host, path, name = "docker.io", name, hub+"library/"+name
+		path, before = name, hub+"library/"
 	case host == "docker.io":
 		if !strings.Contains(path, "/") {
-			name = hub + "library/" + path
+			name, before = path, hub+"library/"
 		}
 	case host == "localhost":
 	case !strings.Contains(host, "."):
-		host, path, name = "docker.io", name, hub+name
+		path, before = name, hub
 	case !plainHost(host):
 		return "", false
 	}
@@ -46,10 +47,10 @@ func usual(ref string) (string, bool) {
 			return "", false
 		}
 	}
-	if len(name)+len(tail) == len(ref) && strings.HasPrefix(ref, name) {
+	if len(before) == 0 && len(name)+len(tail) == len(ref) {
 		return ref, true
 	}
-	return name + tail, true
+	return before + name + tail, true
 }
 
 func plainDigest(text string) bool {

@@ -290,3 +290,27 @@ func TestDocumentRespells(t *testing.T) {
 		checkName(t, tt.text, got, err, tt.want)
 	}
 }
+
+// usualRun stops where a byte does not stand for itself, wherever it is among
+// eight.
+func TestUsualRun(t *testing.T) {
+	naive := func(text string) int {
+		n := 0
+		for n < len(text) && usualByte[text[n]] {
+			n++
+		}
+		return n
+	}
+	for c := range 256 {
+		for before := range 18 {
+			for _, after := range []string{"", "a", "\"", "\x00\xff", strings.Repeat("~", 9), strings.Repeat("\x01", 9)} {
+				for _, fill := range []string{"a", " ", "!", "#", "[", "]", "\x7f"} {
+					text := strings.Repeat(fill, before) + string([]byte{byte(c)}) + after
+					if got, want := usualRun(text), naive(text); got != want {
+						t.Fatalf("%q: %d, want %d", text, got, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,9 +1,7 @@
 package router
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -45,18 +43,14 @@ type Pin struct {
 }
 
 // Objects gives what the call names: first what its path names, then what its
-// query and body bring in. Errors are *Error with status 400.
+// query and body bring in. It is the caller's to read, not to write. Errors are
+// *Error with status 400.
 func (c *Call) Objects() ([]Ref, error) {
-	var own []Ref
-	if len(c.vars) > 0 && c.vars[0].value != "" {
-		v := c.vars[0]
-		own = []Ref{{c.Route.Kind, v.value, Uses, Place{In: InPath, Key: v.name, Text: v.value}}}
+	if c.Route.Refs != nil {
+		r := c.reading()
+		return r.refs, r.err
 	}
-	further, err := c.Further()
-	if len(own) == 0 || err != nil {
-		return further, err
-	}
-	return append(own, further...), nil
+	return c.own(), nil
 }
 
 // Further is Objects without what the path names. What is wrong with a name is
@@ -65,12 +59,17 @@ func (c *Call) Further() ([]Ref, error) {
 	if c.Route.Refs == nil {
 		return nil, nil
 	}
-	refs, err := c.Route.Refs(c)
-	var known *Error
-	if err != nil && !errors.As(err, &known) {
-		return nil, fail(http.StatusBadRequest, "%s", err.Error())
+	r := c.reading()
+	return r.refs[r.own:], r.err
+}
+
+// own is what the path names.
+func (c *Call) own() []Ref {
+	if len(c.vars) == 0 || c.vars[0].value == "" {
+		return nil
 	}
-	return refs, err
+	v := c.vars[0]
+	return []Ref{{c.Route.Kind, v.value, Uses, Place{In: InPath, Key: v.name, Text: v.value}}}
 }
 
 // Where spells a place for people: "HostConfig.Binds[0]", "filters.network",

@@ -324,3 +324,42 @@ func FuzzPin(f *testing.F) {
 		}
 	})
 }
+
+// TestPinAndEdit: keys are pinned with edits before and behind them in one pass.
+func TestPinAndEdit(t *testing.T) {
+	for _, list := range [][]Edit{
+		nil, edits("Labels/x", "y"), edits("NetworkingConfig/EndpointsConfig/n/NetworkID", "x"), edits("Volumes", nil), edits("Labels/x", "y", "Volumes", nil, "HostConfig/Memory", int64(1)),
+	} {
+		const body = `{"Labels":{},"NetworkingConfig":{"EndpointsConfig":{"n":{"Links":["a:b"]},"m":null}},"Volumes":{"/a":{}}}`
+		r := httptest.NewRequest("POST", "/containers/create", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		c, err := readBack(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs, err := c.Objects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pins []Pin
+		for _, ref := range refs {
+			if ref.At.In == InBodyKey {
+				pins = append(pins, Pin{ref, "id-of-" + ref.Name})
+			}
+		}
+		if err := c.Pin(pins, list...); err != nil {
+			t.Fatal(err)
+		}
+		networks := c.Body.Root().At("NetworkingConfig", "EndpointsConfig")
+		var names []string
+		for name := range networks.Members() {
+			names = append(names, name)
+		}
+		if len(pins) != 2 || !slices.Equal(names, []string{"id-of-n", "id-of-m"}) {
+			t.Errorf("with %v the networks are %q: %s", list, names, c.Body.Bytes())
+		}
+		if wrong := asRead(c.Body); wrong != "" {
+			t.Errorf("with %v: %s", list, wrong)
+		}
+	}
+}

@@ -66,7 +66,12 @@ func (t *tree) open(r *http.Request) (*Call, *row, error) {
 	if !clean(path) {
 		return nil, nil, fail(http.StatusBadRequest, "path %.256q is not clean: write it without //, /./ and /../", path)
 	}
-	c := &Call{}
+	made := &struct {
+		Call
+		memory
+	}{}
+	c := &made.Call
+	c.memory = &made.memory
 	if rest, ok := strings.CutPrefix(path, "/engines/"); ok {
 		name, _, ok := strings.Cut(rest, "/")
 		if !ok {

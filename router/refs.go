@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"net/url"
 	"slices"
@@ -74,15 +75,16 @@ func (m mention) cut(sep string) (before, after mention, ok bool) {
 	return m.slice(0, i), m.slice(i+len(sep), len(m.text)), true
 }
 
-// split is strings.Split.
-func (m mention) split(sep string) (parts []mention) {
-	for {
-		before, after, ok := m.cut(sep)
-		parts = append(parts, before)
-		if !ok {
-			return parts
+// split is strings.SplitSeq.
+func (m mention) split(sep string) iter.Seq[mention] {
+	return func(yield func(mention) bool) {
+		for {
+			before, after, ok := m.cut(sep)
+			if !yield(before) || !ok {
+				return
+			}
+			m = after
 		}
-		m = after
 	}
 }
 
@@ -132,15 +134,16 @@ func (n *names) path(m mention) { n.add(HostPath, Uses, m) }
 // judged adds an image's canonical name. Where the Engine cannot read the text
 // either, it goes in raw: the Engine's own error is the better one.
 func (n *names) judged(m mention, use Use, name string, err error) {
-	var spelling *spellingError
-	switch {
-	case errors.As(err, &spelling):
-		n.fail(err)
-	case err != nil:
-		n.add(Image, use, m)
-	default:
+	if err == nil {
 		n.addAs(Image, use, name, m.at)
+		return
 	}
+	var spelling *spellingError
+	if errors.As(err, &spelling) {
+		n.fail(err)
+		return
+	}
+	n.add(Image, use, m)
 }
 
 // image adds an image that the Engine looks up in its store, where no tag

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/bits"
 	"reflect"
 	"slices"
 	"strconv"
@@ -21,7 +22,7 @@ import (
 type schema struct {
 	kind   schemaKind
 	fields []field        // of a struct
-	byName map[string]int // exact name to index of fields
+	byName nameTable      // exact name to index of fields
 	byFold map[string]int // folded name to index of fields
 	elem   *schema        // of a map or a list
 	most   int            // elements of an array, which has room for no more; 0 means any number
@@ -88,8 +89,9 @@ func compile(t reflect.Type, busy map[reflect.Type]*schema) *schema {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		s.kind, s.byName, s.byFold = structure, map[string]int{}, map[string]int{}
+		s.kind, s.byFold = structure, map[string]int{}
 		s.collect(t, busy)
+		s.byName = newNameTable(s.fields)
 	case reflect.Map:
 		s.kind, s.elem = mapping, compile(t.Elem(), busy)
 	case reflect.Slice:
@@ -142,7 +144,7 @@ func (s *schema) collect(t reflect.Type, busy map[reflect.Type]*schema) {
 		if !slices.Contains(strings.Split(options, ","), "string") { // else a number in a string
 			fs = compile(f.Type, busy)
 		}
-		s.byName[name], s.byFold[fold(name)] = len(s.fields), len(s.fields)
+		s.byFold[fold(name)] = len(s.fields)
 		s.fields = append(s.fields, field{name, fs})
 	}
 	for _, e := range embedded {
@@ -164,13 +166,51 @@ func (s *schema) element() *schema {
 
 // named is the schema of the member called name.
 func (s *schema) named(name string) *schema {
-	if known, ok := -1, false; s != nil && s.kind == structure {
-		if known, ok = s.byName[name]; !ok {
-			return nil
-		}
-		return s.fields[known].schema
+	return s.member(s.known(name))
+}
+
+// known is the number of a struct's field, -1 where it has none of that name.
+func (s *schema) known(name string) int {
+	if !s.isStruct() {
+		return -1
 	}
-	return s.member(-1)
+	return s.byName.find(s.fields, name)
+}
+
+// nameTable finds fields by their names: by a few of their bytes, which is
+// less than to hash the whole.
+type nameTable struct {
+	first []int16 // by the bytes: 1 + a field, 0 for none
+	next  []int16 // by the field: the next one with such bytes
+}
+
+func newNameTable(fields []field) nameTable {
+	t := nameTable{make([]int16, 2<<bits.Len(uint(len(fields)))), make([]int16, len(fields))}
+	for i := range fields {
+		at := t.at(fields[i].name)
+		t.next[i], *at = *at, int16(i+1)
+	}
+	return t
+}
+
+func (t *nameTable) at(name string) *int16 {
+	h := uint(len(name))
+	if n := len(name); n > 0 {
+		h = h*7 + uint(name[0])
+		h = h*7 + uint(name[n/2])
+		h = h*7 + uint(name[n-1])
+		h = h*7 + uint(name[n*3/4])
+	}
+	return &t.first[(h^h>>7)&uint(len(t.first)-1)]
+}
+
+func (t *nameTable) find(fields []field, name string) int {
+	for i := *t.at(name); i > 0; i = t.next[i-1] {
+		if fields[i-1].name == name {
+			return int(i - 1)
+		}
+	}
+	return -1
 }
 
 // member is the schema of an object's member: field known of a struct, or any
@@ -214,6 +254,9 @@ func (s *schema) refuses(kind byte, raw string) string {
 			return "true or false"
 		}
 	case whole:
+		if kind == '0' && s.bits >= 32 && len(raw) <= 9 && areDigits(raw) {
+			return "" // as most are
+		}
 		if kind != '0' || strings.ContainsAny(raw, ".eE") {
 			return "a whole number"
 		}
@@ -238,6 +281,15 @@ func (s *schema) refuses(kind byte, raw string) string {
 	return ""
 }
 
+func areDigits(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 // spelling holds what clients write in another case than the Engine, which
 // folds it: docker's Python SDK, and those made from the Engine's manual, which
 // has the last four in the specs of services. No other variant is in use.
@@ -255,7 +307,7 @@ var spelling = map[string]string{
 type keys struct {
 	schema *schema
 	next   int       // the field that follows the last one: most clients write them in the Engine's order
-	known  uint64    // bits of fields seen, below 64
+	known  [2]uint64 // bits of the fields seen; of those beyond, which no type of the Engine has, the names
 	names  *[]string // from from on: names of a map, folded names of a struct, those not in known
 	from   int
 	set    map[string]struct{}
@@ -272,19 +324,20 @@ func (k *keys) add(name string) (int, error) {
 		return -1, k.note(name)
 	}
 	if k.schema.isStruct() {
-		i, ok := k.next, k.next < len(k.schema.fields) && k.schema.fields[k.next].name == name
-		if !ok {
-			i, ok = k.schema.byName[name]
+		i := k.next
+		if i >= len(k.schema.fields) || k.schema.fields[i].name != name {
+			i = k.schema.known(name)
 		}
-		if ok {
+		if i >= 0 {
 			k.next = i + 1
-			if i >= 64 {
+			if i >= 64*len(k.known) {
 				return i, k.note(fold(name))
 			}
-			if k.known&(1<<i) != 0 {
+			bits, bit := &k.known[i/64], uint64(1)<<(i%64)
+			if *bits&bit != 0 {
 				return i, errTwice
 			}
-			k.known |= 1 << i
+			*bits |= bit
 			return i, nil
 		}
 		if i, ok := k.schema.byFold[fold(name)]; ok {
@@ -310,6 +363,9 @@ func (k *keys) note(name string) error {
 		if other == name {
 			return errTwice
 		}
+	}
+	if *k.names == nil {
+		*k.names = make([]string, 0, manyKeys)
 	}
 	*k.names = append(*k.names, name)
 	if own := (*k.names)[k.from:]; len(own) > manyKeys {

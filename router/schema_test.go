@@ -59,8 +59,8 @@ func TestSchemaNames(t *testing.T) {
 				if tag == "" {
 					tag = f.Name
 				}
-				i, ok := s.byName[tag]
-				if !ok {
+				i := s.known(tag)
+				if i < 0 {
 					t.Errorf("%v: %s is not known", of, tag)
 					continue
 				}

@@ -42,14 +42,17 @@ func (n *names) clusterVolume(spec Value) {
 // which hands them to mount(2): with type=none and o=bind the device is a
 // folder of the host, and an overlay has its folders in o.
 func (n *names) volumeOptions(options Value) {
+	if options.Empty() {
+		return
+	}
 	n.path(n.at(options.Get("device")))
-	for _, option := range n.at(options.Get("o")).split(",") {
+	for option := range n.at(options.Get("o")).split(",") {
 		name, value, _ := option.cut("=")
 		key := name.text
 		// The kernel takes relative folders here, from where the Engine runs.
 		layer := strings.HasPrefix(key, "lowerdir") || strings.HasPrefix(key, "datadir") ||
 			key == "upperdir" || key == "workdir"
-		for _, path := range value.split(":") {
+		for path := range value.split(":") {
 			if layer || strings.HasPrefix(path.text, "/") {
 				n.path(path)
 			}

@@ -21,6 +21,9 @@ import (
 // should give what is there, as much as fits, and wait only where it has
 // nothing: each is sent on at once. An error of it cuts the answer off.
 //
+// A Body of its own may have a method Next() ([]byte, error) beside Read, which
+// gives the same without copying it.
+//
 // A Content-Length does not hold for a Body that was replaced and is left out;
 // a short one gets its own. Trailers of the Engine are passed on if its Body was
 // read to the end. The old Body need not be closed; the new one is.
@@ -34,20 +37,34 @@ type replaced struct {
 
 var replacedBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
+// next gives what comes of the body, piece by piece, each good until the next;
+// done must be called at last. A body that has a buffer of its own shows that:
+// who waits for an event needs no other.
+func (r replaced) next() (next func() ([]byte, error), done func()) {
+	if own, ok := r.body.(interface{ Next() ([]byte, error) }); ok {
+		return own.Next, func() {}
+	}
+	buf := replacedBuffers.Get().(*[]byte)
+	return func() ([]byte, error) {
+		n, err := r.body.Read(*buf)
+		return (*buf)[:n], err
+	}, func() { replacedBuffers.Put(buf) }
+}
+
 // copyTo relays it. Of one that grows, the head is sent before the first Read,
 // which may wait, and what each Read gives before the next.
 func (r replaced) copyTo(w io.Writer, flush func() error) error {
-	buf := replacedBuffers.Get().(*[]byte)
-	defer replacedBuffers.Put(buf)
+	next, done := r.next()
+	defer done()
 	for {
 		if r.grows {
 			if err := flush(); err != nil {
 				return &http1.CallerError{Err: err}
 			}
 		}
-		n, err := r.body.Read(*buf)
-		if n > 0 {
-			if _, err := w.Write((*buf)[:n]); err != nil {
+		piece, err := next()
+		if len(piece) > 0 {
+			if _, err := w.Write(piece); err != nil {
 				return &http1.CallerError{Err: err}
 			}
 		}

@@ -195,14 +195,14 @@ func (w *writer) Continue(f func() error) bool {
 
 // WriteChunks hands on pieces of a chunked body with their framing, which the
 // proxy need not take off and put on again; data bytes of p are the body's.
-func (w *writer) WriteChunks(p []byte, data int64) error {
+func (w *writer) WriteChunks(p []byte, data int64, last bool) error {
 	inner, ok := w.inner.(interface {
-		WriteChunks(p []byte, data int64) error
+		WriteChunks(p []byte, data int64, last bool) error
 	})
 	if !ok {
 		return http.ErrNotSupported
 	}
-	err := inner.WriteChunks(p, data)
+	err := inner.WriteChunks(p, data, last)
 	if err == nil {
 		w.out.Add(data)
 	}

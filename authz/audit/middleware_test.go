@@ -394,7 +394,9 @@ func TestContinue(t *testing.T) {
 // TestWriteChunks counts the data and not its framing.
 func TestWriteChunks(t *testing.T) {
 	s, k := front(t, func(w http.ResponseWriter, _ *http.Request) {
-		if err := w.(interface{ WriteChunks([]byte, int64) error }).WriteChunks([]byte("1\r\na\r\n"), 1); err != http.ErrNotSupported {
+		if err := w.(interface {
+			WriteChunks([]byte, int64, bool) error
+		}).WriteChunks([]byte("1\r\na\r\n"), 1, false); err != http.ErrNotSupported {
 			t.Errorf("a server that cannot says %v", err)
 		}
 		io.WriteString(w, "ok")
@@ -408,7 +410,9 @@ func TestWriteChunks(t *testing.T) {
 	w := &chunked{nullWriter: nullWriter{http.Header{}}}
 	Middleware("l", k)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(200)
-		if err := w.(interface{ WriteChunks([]byte, int64) error }).WriteChunks([]byte("2\r\nab\r\n"), 2); err != nil {
+		if err := w.(interface {
+			WriteChunks([]byte, int64, bool) error
+		}).WriteChunks([]byte("2\r\nab\r\n"), 2, true); err != nil {
 			t.Error(err)
 		}
 	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
@@ -423,7 +427,7 @@ type chunked struct {
 	text string
 }
 
-func (c *chunked) WriteChunks(p []byte, _ int64) error {
+func (c *chunked) WriteChunks(p []byte, _ int64, _ bool) error {
 	c.text += string(p)
 	return nil
 }

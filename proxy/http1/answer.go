@@ -29,6 +29,13 @@ type bodyCloser struct{ a *Answer }
 func (b bodyCloser) Read(p []byte) (int, error) { return b.a.body.Read(p) }
 func (b bodyCloser) Close() error               { return b.a.Close() }
 
+// Wait waits, without a buffer, until Read would not. The error is the one that
+// Read gives next.
+func (b bodyCloser) Wait() error {
+	_, err := b.a.body.view()
+	return err
+}
+
 // Replaced says whether Body is another one than the Engine's. What the head
 // says of the body's length does not hold for it.
 func (a *Answer) Replaced() bool {
@@ -39,7 +46,7 @@ func (a *Answer) Replaced() bool {
 // CopyTo relays the Engine's body as it comes: what is in hand is written, and
 // flushed before there is a wait for more.
 func (a *Answer) CopyTo(w io.Writer, flush func() error) error {
-	if k, ok := w.(ChunkWriter); ok && a.body.chunked && !a.body.done && k.WriteChunks(nil, 0) == nil {
+	if k, ok := w.(ChunkWriter); ok && a.body.chunked && !a.body.done && k.WriteChunks(nil, 0, false) == nil {
 		return a.copyChunks(k, flush)
 	}
 	for {
@@ -71,8 +78,9 @@ func (a *Answer) CopyTo(w io.Writer, flush func() error) error {
 type ChunkWriter interface {
 	// WriteChunks writes p, which is framing and data bytes of data. Pieces
 	// follow on each other and need not end where a chunk does; the last chunk
-	// is not among them. With nil it only says whether it can.
-	WriteChunks(p []byte, data int64) error
+	// is not among them, but where last is true it follows at once, with no
+	// trailer. With nil it only says whether it can.
+	WriteChunks(p []byte, data int64, last bool) error
 }
 
 // copyChunks is CopyTo with the Engine's own framing, which is checked on its
@@ -81,14 +89,14 @@ func (a *Answer) copyChunks(w ChunkWriter, flush func() error) error {
 	b := a.body
 	for {
 		if p, data := b.span(); len(p) > 0 {
-			if err := w.WriteChunks(p, data); err != nil {
+			if err := w.WriteChunks(p, data, b.lastBehind(len(p))); err != nil {
 				return &CallerError{err}
 			}
 			b.c.take(len(p))
 			continue
 		}
 		if b.left <= 0 && b.nextChunk(b.c.have()) { // its line said more than a size
-			if err := w.WriteChunks(fmt.Appendf(nil, "%x\r\n", b.left), 0); err != nil {
+			if err := w.WriteChunks(fmt.Appendf(nil, "%x\r\n", b.left), 0, false); err != nil {
 				return &CallerError{err}
 			}
 			continue

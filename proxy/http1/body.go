@@ -257,6 +257,15 @@ func (b *body) span() (p []byte, data int64) {
 	return have[:i], data
 }
 
+// lastChunk ends a body that has no trailer.
+var lastChunk = []byte("0\r\n\r\n")
+
+// lastBehind says whether the body's end is in hand, n bytes on, behind what span
+// gave.
+func (b *body) lastBehind(n int) bool {
+	return b.left == 0 && !b.crlf && bytes.HasPrefix(b.c.have()[n:], lastChunk)
+}
+
 // worth counts the framing over what its data is worth: chunks of a byte each,
 // with long lines, are an attack.
 func (b *body) worth(line int, data int64) bool {

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,11 +24,16 @@ func readChunked(data []byte, step int) (text, left []byte, trailer http.Header,
 type passed struct {
 	bytes.Buffer
 	data int64
+	last bool
 }
 
-func (p *passed) WriteChunks(b []byte, data int64) error {
+func (p *passed) WriteChunks(b []byte, data int64, last bool) error {
+	if p.last {
+		return errors.New("something follows the last chunk")
+	}
 	p.Write(b)
 	p.data += data
+	p.last = last
 	return nil
 }
 
@@ -176,7 +182,7 @@ func FuzzChunked(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, left, _, err := readChunked(data, len(data))
+		got, left, trailer, err := readChunked(data, len(data))
 		if got1, left1, _, err1 := readChunked(data, 1); (err == nil) != (err1 == nil) || err == nil && (!bytes.Equal(got, got1) || !bytes.Equal(left, left1)) {
 			t.Fatalf("read byte by byte it is another body: %q %q, %v %v", got, got1, err, err1)
 		}
@@ -184,6 +190,9 @@ func FuzzChunked(f *testing.F) {
 			p, left1, err1 := passChunked(data, step)
 			if (err == nil) != (err1 == nil) || err == nil && !bytes.Equal(left, left1) {
 				t.Fatalf("passed on by %d: %v instead of %v, left %q instead of %q", step, err1, err, left1, left)
+			}
+			if p.last && (err1 != nil || len(trailer) > 0) {
+				t.Fatalf("passed on by %d as ended, with trailer %v, %v", step, trailer, err1)
 			}
 			text, _, _, err2 := readChunked(append(p.Bytes(), "0\r\n\r\n"...), len(data)+5)
 			if err == nil && (err2 != nil || !bytes.Equal(text, got) || p.data != int64(len(got))) {

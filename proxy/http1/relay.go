@@ -216,7 +216,11 @@ func (s *Stream) send(dst *Conn, p []byte) error {
 // pump moves bytes until src ends, and then ends dst's direction. A dst that
 // takes no more ends src's as well.
 func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
-	bulk := 0
+	bulk, other := 0, &s.in
+	if n == other {
+		other = &s.out
+	}
+	var flood flood
 	for {
 		h := src.have()
 		if len(h) > 0 {
@@ -229,7 +233,11 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			src.drop()
 		}
 		var err error
-		if bulk++; len(h) < manyBytes {
+		if flood.rests(len(h), other.Load()) {
+			bulk = 0
+			time.Sleep(floodRest)
+			flood.last = time.Now()
+		} else if bulk++; len(h) < manyBytes {
 			bulk = 0
 		} else if bulk >= bulkReads {
 			bulk = 0
@@ -263,6 +271,41 @@ const (
 	// hold: a little more than a unix socket does.
 	pipeSize = 256 << 10
 )
+
+// A flood comes in crumbs: the Engine passes on what a process prints 4 KiB at a
+// time, and to be woken for each costs more than all that is done with it. So
+// who passes it on rests, and then has many at once.
+const (
+	floodBegins = 64 << 10               // bytes in crumbs without a gap, and without an answer from the other side
+	floodGap    = 200 * time.Microsecond // between two of them at most
+	floodRest   = time.Millisecond       // a unix socket has room for what comes meanwhile
+)
+
+// flood follows how one direction comes.
+type flood struct {
+	bytes int // in crumbs without a gap, since it last was otherwise
+	on    bool
+	last  time.Time // when something came
+	other int64     // bytes in the other direction by then
+}
+
+// rests says whether to rest before reading on, after a read of n bytes.
+func (f *flood) rests(n int, other int64) bool {
+	now := time.Now()
+	gap := now.Sub(f.last) > floodGap || other != f.other
+	f.last, f.other = now, other
+	switch {
+	case f.on:
+		f.on = !gap && n >= manyBytes/2
+		f.bytes = 0
+	case gap || n >= manyBytes:
+		f.bytes = 0
+	default:
+		f.bytes += n
+		f.on = f.bytes >= floodBegins
+	}
+	return f.on
+}
 
 var (
 	// errNoSplice says that reading and writing is the way here.

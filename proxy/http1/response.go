@@ -39,6 +39,7 @@ type response struct {
 	chunked bool
 	begun   bool // the head is in out or beyond
 	sent    bool // some of it has left
+	ended   bool // the last chunk is written
 	failed  error
 	goesOn  func() error // what Continue was given
 
@@ -248,7 +249,7 @@ func (w *response) finish() bool {
 		w.close = w.close || !w.bodyRead()
 		w.begin(true)
 	}
-	if w.chunked {
+	if w.chunked && !w.ended {
 		*w.out = append(w.buffer(), "0\r\n"...)
 		trailer := http.Header{}
 		for key, values := range w.header {

@@ -144,6 +144,58 @@ func TestCutAnswers(t *testing.T) {
 	}
 }
 
+// TestLastChunk: the end of a chunked answer is written once, with the trailers
+// if there are any, and nothing behind it.
+func TestLastChunk(t *testing.T) {
+	long := strings.Repeat("x", 2*bulk)
+	piece := fmt.Sprintf("%x\r\n%s\r\n", len(long), long)
+	for _, test := range []struct {
+		name          string
+		trailer, last bool
+		then          string
+		want          string // behind the pieces
+	}{
+		{"with it", false, true, "", "0\r\n\r\n"},
+		{"later", false, false, "", "0\r\n\r\n"},
+		{"later, with more", false, false, "more", "4\r\nmore\r\n0\r\n\r\n"},
+		{"trailer", true, true, "", "0\r\nX-A: 1\r\n\r\n"},
+		{"nothing behind it", false, true, "more", "0\r\n\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+				if test.trailer {
+					w.Header().Set(http.TrailerPrefix+"X-A", "1")
+				}
+				w.WriteHeader(200)
+				k := w.(ChunkWriter)
+				for _, last := range []bool{false, test.last} {
+					if err := k.WriteChunks([]byte(piece), int64(len(long)), last); err != nil {
+						t.Error(err)
+					}
+				}
+				if test.then == "" {
+					return
+				}
+				_, err := io.WriteString(w, test.then)
+				again := k.WriteChunks([]byte("1\r\na\r\n"), 1, false)
+				if test.last != (err == errEnded) || test.last != (again == errEnded) {
+					t.Errorf("writing on: %v, %v", err, again)
+				}
+			})
+			c := s.dial(t)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			all, err := io.ReadAll(c)
+			_, got, _ := strings.Cut(string(all), "\r\n\r\n")
+			if test.name == "later, with more" {
+				test.want = strings.Replace(test.want, "0\r\n", "1\r\na\r\n0\r\n", 1)
+			}
+			if err != nil || got != piece+piece+test.want {
+				t.Errorf("%v, behind the pieces %q, want %q", err, strings.ReplaceAll(got, piece, ""), test.want)
+			}
+		})
+	}
+}
+
 // TestFlushedHead: a head is with the caller before there is a body, also
 // behind writers that ResponseController unwraps.
 func TestFlushedHead(t *testing.T) {

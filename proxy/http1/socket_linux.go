@@ -1,4 +1,4 @@
-//go:build !386 && !s390x
+//go:build !386 && !s390x && !race
 
 package http1
 
@@ -12,8 +12,9 @@ import (
 // the runtime (RawSyscall). It would otherwise take the processor away from a
 // thread that the kernel has put aside in the middle of a call, which on a busy
 // machine is many of them, wake another thread for it, and have its monitor
-// look for more every 20 microseconds: a tenth of a short request's cost, and a third of a
-// bulk stream's.
+// look for more every 20 microseconds: a tenth of a short request's cost, and a
+// third of a bulk stream's. The race detector sees only the calls that the
+// runtime is told of, so its builds make those.
 
 // readSocket reads once from a socket that does not block; n is 0 at the end.
 func readSocket(fd uintptr, p []byte) (n int, err error) {

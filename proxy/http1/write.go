@@ -1,9 +1,12 @@
 package http1
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 )
+
+var errEnded = errors.New("http1: the answer's last chunk has been written")
 
 func (w *response) Write(p []byte) (int, error) {
 	if w.c.hijacked {
@@ -14,6 +17,9 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 	if w.failed != nil {
 		return 0, w.failed
+	}
+	if w.ended {
+		return 0, errEnded
 	}
 	if w.bodyless() {
 		if w.method == http.MethodHead {
@@ -67,12 +73,14 @@ func (w *response) piece(p []byte) {
 }
 
 // WriteChunks is as ChunkWriter says.
-func (w *response) WriteChunks(p []byte, data int64) error {
+func (w *response) WriteChunks(p []byte, data int64, last bool) error {
 	switch {
 	case w.c.hijacked:
 		return http.ErrHijacked
 	case !w.begun || w.bodyless() || w.length >= 0 || w.minor == 0:
 		return http.ErrNotSupported
+	case w.ended:
+		return errEnded
 	case len(p) == 0 || w.failed != nil:
 		return w.failed
 	}
@@ -81,7 +89,11 @@ func (w *response) WriteChunks(p []byte, data int64) error {
 	}
 	w.written += data
 	if len(p) >= bulk {
-		w.writePast(p, nil)
+		var end []byte
+		if last && !hasTrailers(w.header) { // one write less, where an answer has one or two
+			end, w.ended = lastChunk, true
+		}
+		w.writePast(p, end)
 		return w.failed
 	}
 	if *w.out = append(w.buffer(), p...); len(*w.out) >= outSize {

@@ -53,8 +53,13 @@ func (s *Server) may(who *identity.Identity, action, engine string) error {
 	if s.options.May(who, action, engine) {
 		return nil
 	}
-	return newError(http.StatusForbidden, "ask for "+action+" in the allow list of one of your roles",
+	no := newError(http.StatusForbidden, "ask for "+action+" in the allow list of one of your roles",
 		"moorgate: %s may not %s on engine %s", who.User, action, engine)
+	no.Rule = "no role"
+	if roles := s.options.Roles(who); len(roles) > 0 {
+		no.Rule = "role " + strings.Join(roles, ", ")
+	}
+	return no
 }
 
 // engineName is the engine that a name stands for: "" for the default one.

@@ -201,6 +201,9 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &known):
 		status, f.Message, f.Hint = known.Status, known.Message, known.Hint
+		if rec.Rule == "" {
+			rec.Rule = known.Rule
+		}
 	case errors.As(err, &no):
 		status, f.Message = no.Status, no.Message
 		if no.RetryAfter > 0 {
@@ -234,10 +237,22 @@ func send(w http.ResponseWriter, status int, body any) {
 // unknown answers a caller whom no source knows. The page learns what may be
 // logged in with.
 func (d *door) unknown(w http.ResponseWriter, r *http.Request, status int, message string) {
-	audit.From(r.Context()).Reason = message
+	rec := audit.From(r.Context())
+	rec.Reason = message
+	if d.looks(r, status) {
+		rec.Decision = audit.Allow
+	}
 	f := failure{Message: message}
 	if status == http.StatusUnauthorized {
 		f.Login = d.offers()
 	}
 	send(w, status, f)
+}
+
+// looks says that the page asks whether its browser is known, and that it is
+// not since it shows nothing by which it could be: "nobody" is the answer, and
+// no one was denied anything.
+func (d *door) looks(r *http.Request, status int) bool {
+	return status == http.StatusUnauthorized && r.Method == http.MethodGet && r.URL.Path == "/api/me" &&
+		r.Header["Authorization"] == nil && cookieValue(r, d.cookieName()) == "" && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0)
 }

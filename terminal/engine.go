@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -218,7 +219,19 @@ func answered(resp *http.Response) error {
 		status = http.StatusBadGateway
 		said.Message = fmt.Sprintf("the Engine answered %s: %s", resp.Status, said.Message)
 	}
-	return &Error{Status: status, Message: said.Message}
+	return &Error{Status: status, Message: said.Message, Rule: ruleOf(status, said.Message)}
+}
+
+// refused is how moorgate answers what a rule denies; see authz.Chain.
+var refused = regexp.MustCompile(`^moorgate: .* may not [^()]*\(([^()]+)\)(?:: |$)`)
+
+// ruleOf finds the rule that denied a request in the words of the answer: the
+// record of what the request was for names it too.
+func ruleOf(status int, message string) string {
+	if m := refused.FindStringSubmatch(message); m != nil && status == http.StatusForbidden {
+		return m[1]
+	}
+	return ""
 }
 
 // away makes an *Error of a call that got no answer.

@@ -31,6 +31,64 @@ func TestMe(t *testing.T) {
 	}
 }
 
+// TestLook: a page that asks who its browser is denies nobody anything; whoever
+// shows evidence that does not hold is denied.
+func TestLook(t *testing.T) {
+	d, cookie := loggedIn(t)
+	name, _, _ := strings.Cut(cookie, "=")
+	bob := "Authorization: Bearer " + bobToken
+	for _, test := range []struct {
+		path    string
+		headers []string
+		denied  int
+	}{
+		{"/api/me", nil, 0},
+		{"/api/me", []string{"Authorization: Bearer wrong"}, 1},
+		{"/api/me", []string{name + "=wrong"}, 1},
+		{"/api/terminal/sessions", nil, 1},
+	} {
+		before := len(deniedBody(t, d.ask("GET", "/api/admin/denied", boxHost, bob)))
+		a := d.ask("GET", test.path, append([]string{boxHost}, test.headers...)...)
+		if a.StatusCode != 401 {
+			t.Errorf("%s %q: %d", test.path, test.headers, a.StatusCode)
+		}
+		if n := len(deniedBody(t, d.ask("GET", "/api/admin/denied", boxHost, bob))) - before; n != test.denied {
+			t.Errorf("%s %q: %d denials, want %d", test.path, test.headers, n, test.denied)
+		}
+	}
+}
+
+// TestRuleOfTerminals: who may not open terminals is denied by a rule, as for
+// all else.
+func TestRuleOfTerminals(t *testing.T) {
+	d, _ := loggedIn(t)
+	d.options.May = func(*identity.Identity, string, string) bool { return false }
+	for roles, want := range map[string]string{"": "no role", "developer tester": "role developer, tester"} {
+		d.options.Roles = func(*identity.Identity) []string { return strings.Fields(roles) }
+		a := d.ask("POST", "/api/terminal/sessions", boxHost, boxOrigin, asJSON, "Authorization: Bearer "+bobToken, `{"mode":"exec","container":"box"}`)
+		if rec := d.records[len(d.records)-1]; a.StatusCode != 403 || rec.Rule != want || rec.Decision != audit.Deny || rec.Action != "terminal.open" {
+			t.Errorf("%d %s, record %+v; want the rule %q", a.StatusCode, a.body, rec, want)
+		}
+	}
+}
+
+// TestRuleOf finds the rule in the words of a refusal.
+func TestRuleOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"moorgate: alice may not exec.create (role developer, rule no-root): exec as yourself (or not)": "role developer, rule no-root",
+		"moorgate: alice may not image.pull docker.io/library/ubuntu:22.04 (role developer, images[1])": "role developer, images[1]",
+		"moorgate: alice may not terminal.open on engine local":                                         "",
+		"no such exec (role x)": "",
+	} {
+		if got := ruleOf(403, text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := ruleOf(500, "moorgate: alice may not x (role y)"); got != "" {
+		t.Errorf("of a failure: %q", got)
+	}
+}
+
 // deniedBody is what administrators get.
 func deniedBody(t *testing.T, a doorAnswer) []Denied {
 	t.Helper()

@@ -277,8 +277,14 @@ func TestProtocolWindow(t *testing.T) {
 	c.noAcks, c.keep = true, false
 	c.until("a window", func() bool { return c.next == windowBytes(c) })
 	_ = c.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	if kind, p, err := c.conn.ReadMessage(); err == nil {
-		t.Errorf("beyond the window came %d %.60q", kind, p)
+	for {
+		kind, p, err := c.conn.ReadMessage()
+		if err != nil {
+			break
+		}
+		if frameType(p[0]) != frameReplay { // whose end may come behind the output
+			t.Errorf("beyond the window came %d %.60q", kind, p)
+		}
 	}
 	info := s.server.manager.List()[0].Info()
 	if info.Bytes > uint64(4*windowBytes(c)) {

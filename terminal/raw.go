@@ -108,7 +108,7 @@ func (p *plain) open(r *http.Request, who *identity.Identity, spec Spec) bool {
 		session.End(ReasonKilled, who.User, "")
 	}
 	fault, code := faultOf(err), closeCodeOf(err, nil)
-	rec.Decision, rec.Reason = audit.Deny, fault.Message
+	rec.Decision, rec.Reason, rec.Rule = audit.Deny, fault.Message, fault.rule
 	if code == ws.CloseInternalServerErr {
 		rec.Decision = audit.Failed
 	}

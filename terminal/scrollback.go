@@ -1,11 +1,13 @@
 package terminal
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // scrollback keeps the newest output of a session. Every byte has its offset
 // from the session's beginning, whatever was dropped before it. Memory is taken
-// as output comes, and room for the next read is part of it: a session that
-// waits holds no buffer beside.
+// as output comes.
 type scrollback struct {
 	keep   int // bytes that stay, whoever has seen them
 	blocks []block
@@ -13,7 +15,6 @@ type scrollback struct {
 	head   uint64 // of the byte that comes next
 	marks  []mark // where output goes over to the other stream; the first is at or before start
 	modes  modes  // the terminal's, at start
-	spare  []byte // a block to use again
 }
 
 // block is output in a row: its capacity is the room that was made for it.
@@ -27,9 +28,12 @@ type mark struct {
 
 // Sizes of blocks: they double, so that little output takes little memory.
 const (
-	minBlock = 2 << 10
+	minBlock = 512
 	maxBlock = 32 << 10
 )
+
+// fullBlocks are blocks to use again: a flood drops as many as it takes.
+var fullBlocks = sync.Pool{New: func() any { return new([maxBlock]byte) }}
 
 // maxMarks bounds what a process that alternates between its streams costs.
 const maxMarks = 16 << 10
@@ -37,38 +41,39 @@ const maxMarks = 16 << 10
 // noFloor lets trim drop all that keep allows.
 const noFloor = math.MaxUint64
 
-// room gives space for the next output: read into it, then commit. Only commit
-// and room change what it is.
-func (s *scrollback) room() []byte {
-	if n := len(s.blocks); n > 0 {
-		if last := s.blocks[n-1]; len(last) < cap(last) {
-			return last[len(last):cap(last)]
-		}
-	}
-	size := minBlock
-	if n := len(s.blocks); n > 0 {
-		size = min(2*cap(s.blocks[n-1]), maxBlock)
-	}
-	made := s.spare
-	s.spare = nil
-	if cap(made) < size {
-		made = make([]byte, 0, size)
-	}
-	s.blocks = append(s.blocks, made[:0])
-	return made[:cap(made)]
-}
-
-// commit says that n bytes were put into the room.
-func (s *scrollback) commit(n int, stream byte) {
-	if n == 0 {
-		return
-	}
-	if k := len(s.marks); k == 0 || s.marks[k-1].stream != stream {
+// add keeps output, and drops what trim does.
+func (s *scrollback) add(p []byte, stream byte, floor uint64) {
+	if k := len(s.marks); len(p) > 0 && (k == 0 || s.marks[k-1].stream != stream) {
 		s.marks = append(s.marks, mark{s.head, stream})
 	}
-	last := &s.blocks[len(s.blocks)-1]
-	*last = (*last)[:len(*last)+n]
-	s.head += uint64(n)
+	for len(p) > 0 {
+		last := s.room()
+		n := copy((*last)[len(*last):cap(*last)], p)
+		*last = (*last)[:len(*last)+n]
+		s.head += uint64(n)
+		p = p[n:]
+		s.trim(floor)
+	}
+}
+
+// room gives a block with space for more.
+func (s *scrollback) room() *block {
+	size := minBlock
+	if n := len(s.blocks); n > 0 {
+		last := &s.blocks[n-1]
+		if len(*last) < cap(*last) {
+			return last
+		}
+		size = min(2*cap(*last), maxBlock)
+	}
+	var made block
+	if size == maxBlock {
+		made = fullBlocks.Get().(*[maxBlock]byte)[:0]
+	} else {
+		made = make(block, 0, size)
+	}
+	s.blocks = append(s.blocks, made)
+	return &s.blocks[len(s.blocks)-1]
 }
 
 // trim drops the oldest blocks beyond keep, but nothing at or after floor.
@@ -85,7 +90,7 @@ func (s *scrollback) trim(floor uint64) {
 		s.unmark()
 		s.blocks[drop] = nil
 		if cap(first) == maxBlock {
-			s.spare = first
+			fullBlocks.Put((*[maxBlock]byte)(first[:maxBlock]))
 		}
 	}
 	if drop > 0 {

@@ -8,13 +8,7 @@ import (
 )
 
 // put writes text as a stream brings it.
-func (s *scrollback) put(text []byte, stream byte) {
-	for len(text) > 0 {
-		n := copy(s.room(), text)
-		s.commit(n, stream)
-		text = text[n:]
-	}
-}
+func (s *scrollback) put(text []byte, stream byte) { s.add(text, stream, 0) }
 
 // TestScrollback keeps what was written last, at the right offsets.
 func TestScrollback(t *testing.T) {

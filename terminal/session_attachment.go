@@ -165,13 +165,19 @@ func (a *Attachment) Ack(offset uint64) {
 	if a.autoAck {
 		offset = a.pos
 	}
-	forward := offset > a.acked && offset <= a.pos
-	if forward {
-		a.acked = offset
-		a.poke()
+	reader := false
+	if offset > a.acked && offset <= a.pos {
+		// Who is not held back by the window is not woken either: a flood's
+		// acknowledgements come as fast as its frames.
+		b := &a.s.buffer
+		reader = b.head-a.acked >= uint64(a.window)
+		sender := a.pos-a.acked >= uint64(a.window) || a.pos < b.start
+		if a.acked = offset; sender {
+			a.poke()
+		}
 	}
 	a.s.mu.Unlock()
-	if forward {
+	if reader {
 		a.s.look()
 	}
 }

@@ -109,6 +109,8 @@ type Fault struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	Fatal   bool   `json:"fatal"`
+
+	rule string // that denied it, for the audit record
 }
 
 // Kinds of Notice.

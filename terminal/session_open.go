@@ -217,7 +217,9 @@ func standing(err error) error {
 func hinted(err error, status int, hint string) error {
 	var known *Error
 	if errors.As(err, &known) && known.Status == status && known.Hint == "" {
-		return &Error{known.Status, known.Message, hint}
+		told := *known
+		told.Hint = hint
+		return &told
 	}
 	return err
 }

@@ -44,31 +44,40 @@ func (s *Session) floor() uint64 {
 	return noFloor
 }
 
-// held says whether the reader must wait, and until when at the latest; zero is
-// until something changes. Whoever types more than the process takes gets its
-// output in any case: both waiting for the other would last for ever.
-func (s *Session) held() (bool, time.Time) {
+// ahead says how much may be read now. 0 is nothing, until something changes or
+// until then at the latest, zero for never. Whoever types more than the process
+// takes gets its output in any case: both waiting for the other would last for
+// ever.
+func (s *Session) ahead() (most int, until time.Time) {
 	if s.ending != nil || s.input.blocked > 0 {
-		return false, time.Time{}
+		return inputBuffer, time.Time{}
 	}
 	if a := s.flow(); a != nil {
-		return s.buffer.head-a.acked >= uint64(a.window), time.Time{}
+		most = a.window - int(s.buffer.head-a.acked)
+	} else if s.m.now().Before(s.holdUntil) {
+		most, until = max(s.buffer.keep, window)-int(s.buffer.head-s.heldFrom), s.holdUntil
+	} else {
+		most = inputBuffer
 	}
-	full := s.buffer.head-s.heldFrom >= uint64(max(s.buffer.keep, window))
-	return full && s.m.now().Before(s.holdUntil), s.holdUntil
+	if most <= 0 {
+		return 0, until
+	}
+	return min(max(most, leastRead), inputBuffer), time.Time{}
 }
 
-// space waits until the reader may read, and gives it room.
-func (s *Session) space() []byte {
+// leastRead is what is read at once however little the window has left: what
+// comes in crumbs costs more than reading past it does.
+const leastRead = 16 << 10
+
+// space waits until the reader may read, and says how much.
+func (s *Session) space() int {
 	for {
 		s.mu.Lock()
-		held, until := s.held()
-		if !held {
-			p := s.buffer.room()
-			s.mu.Unlock()
-			return p
-		}
+		most, until := s.ahead()
 		s.mu.Unlock()
+		if most > 0 {
+			return most
+		}
 		if until.IsZero() {
 			<-s.room
 			continue
@@ -84,26 +93,84 @@ func (s *Session) space() []byte {
 
 // pump reads what the process writes until it ends; nil is a proper end.
 func (s *Session) pump() error {
+	var pace gather
 	for {
-		p := s.space()
-		n, kind, err := s.stream.Read(p)
-		if n > 0 {
-			s.mu.Lock()
-			s.buffer.commit(n, kind)
-			s.buffer.trim(s.floor())
-			s.touch()
-			for _, a := range s.attached {
-				a.poke()
-			}
-			s.mu.Unlock()
-			s.record.output(p[:n])
+		most := s.space()
+		if pace.wait() {
+			s.stream.calm()
 		}
-		if err == io.EOF {
+		if err := s.stream.fill(most); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
+		pace.read(s.stream.n, most)
+		err := s.keep()
+		s.mu.Lock()
+		s.touch()
+		for _, a := range s.attached {
+			a.poke()
+		}
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
 	}
+}
+
+// keep puts what was read into the scrollback and the recording.
+func (s *Session) keep() error {
+	defer s.stream.free() // what may last, waiting for acknowledgements, comes after
+	for {
+		p, kind, err := s.stream.take(inputBuffer)
+		if len(p) == 0 || err != nil {
+			return err
+		}
+		s.record.output(p)
+		s.mu.Lock()
+		s.buffer.add(p, kind, s.floor())
+		s.mu.Unlock()
+	}
+}
+
+// gather makes the reader of a flood wait a moment between two reads, as
+// network cards do between two interrupts: an Engine hands a terminal's output
+// on in pieces of 4 KiB and less, and each costs a wake and a message where
+// what gathers in a millisecond costs the same. What comes now and then, as an
+// echo or a screenful does, never waits.
+type gather struct {
+	row   int       // bytes that came without a gap
+	asked time.Time // when the read began
+	few   bool      // it brought little
+	waits int       // in a row
+}
+
+// Bounds of what is a flood, and of the wait.
+const (
+	floodAfter = 64 << 10
+	floodGap   = 2 * time.Millisecond
+	gatherTime = time.Millisecond
+	gatherMost = 16 << 10 // bytes of one read beyond which there is no wait
+	calmAfter  = 8        // waits: a flood that long is worth a connection of its own kind
+)
+
+// wait comes before a read. It says whether the flood lasts.
+func (g *gather) wait() bool {
+	if g.few && g.row >= floodAfter {
+		time.Sleep(gatherTime)
+		g.waits++
+	}
+	g.asked = time.Now()
+	return g.waits >= calmAfter
+}
+
+// read says how much came of how much that could.
+func (g *gather) read(n, most int) {
+	if time.Since(g.asked) >= floodGap {
+		g.row, g.waits = 0, 0
+	}
+	g.row = min(g.row, floodAfter) + n
+	g.few = n < min(gatherMost, most)
 }
 
 // touch notes that something was typed or printed.

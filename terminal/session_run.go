@@ -159,7 +159,7 @@ func (s *Session) pull(ctx context.Context) error {
 		err = newError(http.StatusServiceUnavailable, "", "given up: %v", context.Cause(ctx))
 	}
 	if err != nil {
-		return err
+		return s.notPulled(err)
 	}
 	go func() {
 		err := s.progress(resp.Body)
@@ -173,6 +173,28 @@ func (s *Session) pull(ctx context.Context) error {
 		}
 	}()
 	return nil
+}
+
+// notPulled tells of a pull that failed in the Engine's words, and what may help.
+// The Engine answers 500 for whatever a registry did, though it and moorgate are
+// well.
+func (s *Session) notPulled(err error) error {
+	var known *Error
+	if !errors.As(err, &known) || known.Hint != "" {
+		return err
+	}
+	told := *known
+	switch {
+	case known.Status == http.StatusNotFound:
+		told.Hint = "see that the image's name and tag are right; a private one must be pulled first, by docker login and docker pull"
+	case known.Status >= http.StatusInternalServerError:
+		told.Status = http.StatusBadGateway
+		told.Hint = "see that the image's name, with the registry before its first slash, is right, and that the Engine can reach that registry"
+	default:
+		return err
+	}
+	told.Message = "pulling " + s.spec.Image + ": " + known.Message
+	return &told
 }
 
 // pullQuery names one image: without a tag the Engine would pull all.
@@ -223,7 +245,7 @@ func (s *Session) progress(body io.ReadCloser) error {
 			if line.ErrorDetail.Message != "" {
 				line.Error = line.ErrorDetail.Message
 			}
-			return newError(http.StatusBadGateway, "", "pulling %s: %s", s.spec.Image, line.Error)
+			return s.notPulled(&Error{Status: http.StatusInternalServerError, Message: line.Error})
 		}
 		n := &Notice{Kind: NoticePull, ID: line.ID, Status: line.Status, Current: line.ProgressDetail.Current, Total: line.ProgressDetail.Total}
 		now := s.m.now()

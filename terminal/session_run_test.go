@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"moorgate/proxy/enginetest"
 )
 
 // TestRun makes a container for the session, and removes it.
@@ -67,6 +69,31 @@ func TestRunRefused(t *testing.T) {
 	for _, c := range list {
 		if strings.Contains(c.Command, command) {
 			t.Errorf("%v is left behind", c)
+		}
+	}
+}
+
+// TestPullRefused tells in the Engine's words why a pull failed before it began,
+// and what to do, as a fault of what is behind us.
+func TestPullRefused(t *testing.T) {
+	for _, test := range []struct {
+		engine, status int
+		said, hint     string
+	}{
+		{500, 502, "Get https://nowhere.invalid/v2/: dial tcp: lookup nowhere.invalid: no such host", "registry"},
+		{404, 404, "pull access denied for nowhere/x, repository does not exist or may require 'docker login'", "docker login"},
+		{403, 403, "moorgate: alice may not image.pull nowhere.invalid/x:1 (role developer, images): no rule allows it", ""},
+	} {
+		e := startFake(t)
+		e.On("GET /images/{name...}/json", func(c *enginetest.Conn) { c.Error(404, "No such image: nowhere.invalid/x:1") })
+		e.On("POST /containers/create", func(c *enginetest.Conn) { c.Error(404, "No such image: nowhere.invalid/x:1") })
+		e.On("POST /images/create", func(c *enginetest.Conn) { c.JSON(test.engine, `{"message":"`+test.said+`"}`) })
+		m := manager(t, e.Socket, nil)
+		_, err := m.Open(t.Context(), alice, Spec{Mode: ModeRun, Image: "nowhere.invalid/x:1"})
+		var known *Error
+		if !errors.As(err, &known) || known.Status != test.status || !strings.Contains(known.Message, test.said) ||
+			!strings.Contains(known.Hint, test.hint) || (known.Hint == "") != (test.hint == "") {
+			t.Errorf("%d: %#v", test.engine, err)
 		}
 	}
 }

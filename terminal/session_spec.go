@@ -53,6 +53,7 @@ type Error struct {
 	Status  int    // of the HTTP answer
 	Message string // the Engine's, the policy's or our own words, for the user
 	Hint    string // what to do about it; "" if the message says so
+	Rule    string // that denies it, for the audit record; "" where none does
 }
 
 func (e *Error) Error() string {

@@ -74,7 +74,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, who *identi
 	fault, code := c.joinAside(r, who, query.Get("session"), offered)
 	if fault != nil {
 		rec.Decision, rec.Reason = audit.Deny, fault.Message
-		if code == closeForbidden {
+		if rec.Rule = fault.rule; rec.Rule == "" && code == closeForbidden {
 			rec.Rule = fault.Code
 		}
 		c.refuse(code, fault)

@@ -52,7 +52,7 @@ func faultOf(err error) *Fault {
 	if !errors.As(err, &e) {
 		return &Fault{Code: "internal", Message: "moorgate: internal error: see its log"}
 	}
-	return &Fault{Code: closeNames[closeCodeOf(err, nil)], Message: e.Message, Hint: e.Hint}
+	return &Fault{Code: closeNames[closeCodeOf(err, nil)], Message: e.Message, Hint: e.Hint, rule: e.Rule}
 }
 
 // exitWords say how a session ended.

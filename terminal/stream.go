@@ -1,96 +1,173 @@
 package terminal
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"time"
+	"os"
+	"sync"
+	"syscall"
 )
 
-// stream is a hijacked connection: what a process reads and writes.
+// stream is a hijacked connection: what a process reads and writes. A buffer
+// to read into is borrowed when bytes are there and given back when they are
+// taken, so that one that waits holds none, and one that is flooded takes much
+// at once.
 type stream struct {
-	conn net.Conn
-	rest []byte        // what came together with the head
-	mux  *bufio.Reader // nil for a TTY, whose output has no frames
-	kind byte          // of the frame that is being read
-	left uint32        // bytes of it that are still to come
+	conn net.Conn        // the reader's, and others' under quiet.mu
+	raw  syscall.RawConn // nil where reads must not pass the connection by
+	tty  bool            // its output has no frames
+	have []byte          // what was read and not yet taken
+	buf  *[inputBuffer]byte
+
+	// Of the frame that is being read.
+	head [8]byte
+	got  int // bytes of its head
+	kind byte
+	left uint32 // bytes of it that are still to come
+
+	// What attempt is given and leaves; kept here so that a read needs no
+	// closure of its own.
+	most int
+	n    int
+	err  error
+	try  func(fd uintptr) bool
+
+	quiet quiet
 }
 
-// muxBuffer holds the head of a frame, and small frames whole. Larger ones are
-// read past it.
-const muxBuffer = 1 << 10
+var errNoHalf = errors.New("the connection has no half to close")
+
+// inputBuffer is what one read takes at most: half of what a unix socket holds,
+// with the frames of a process without a TTY at their largest, 32 KiB.
+const inputBuffer = 128 << 10
+
+var inputBuffers = sync.Pool{New: func() any { return new([inputBuffer]byte) }}
 
 // newStream takes over a connection and what was read of it already.
 func newStream(conn net.Conn, rest []byte, tty bool) *stream {
-	s := &stream{conn: conn, rest: rest}
-	if !tty {
-		s.mux = bufio.NewReaderSize(readerFunc(s.raw), muxBuffer)
+	s := &stream{conn: conn, have: rest, tty: tty}
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			s.raw, s.try = raw, s.attempt
+		}
 	}
 	return s
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-func (s *stream) raw(p []byte) (int, error) {
-	if len(s.rest) > 0 {
-		n := copy(p, s.rest)
-		if s.rest = s.rest[n:]; len(s.rest) == 0 {
-			s.rest = nil
-		}
-		return n, nil
+// fill waits for bytes and reads what there is, at most so many, unless some are
+// in hand. What was taken before is no longer valid.
+func (s *stream) fill(most int) error {
+	if s.n = len(s.have); s.n > 0 {
+		return nil
 	}
-	return s.conn.Read(p)
+	s.free()
+	s.most = min(most, inputBuffer)
+	switch {
+	case s.raw == nil:
+		s.buf = inputBuffers.Get().(*[inputBuffer]byte)
+		s.n, s.err = s.conn.Read(s.buf[:s.most])
+	case !s.look():
+		if err := s.raw.Read(s.try); err != nil {
+			return err
+		}
+	}
+	if s.n > 0 {
+		s.have = s.buf[:s.n]
+		return nil
+	}
+	s.free()
+	switch {
+	case s.err == nil, s.err == io.EOF:
+		if s.got > 0 || s.left > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		return io.EOF
+	case s.raw == nil, s.err == net.ErrClosed:
+		return s.err
+	}
+	return &net.OpError{Op: "read", Net: "unix", Err: os.NewSyscallError("read", s.err)}
+}
+
+// attempt reads once if bytes are there; false asks to be called again when
+// they are.
+func (s *stream) attempt(fd uintptr) bool {
+	if s.buf == nil {
+		s.buf = inputBuffers.Get().(*[inputBuffer]byte)
+	}
+	s.n, s.err = readNow(fd, s.buf[:s.most])
+	if s.n <= 0 {
+		s.free()
+	}
+	return s.err != syscall.EAGAIN
+}
+
+// free gives the buffer back.
+func (s *stream) free() {
+	if s.buf != nil {
+		inputBuffers.Put(s.buf)
+		s.buf = nil
+	}
+	s.have = nil
+}
+
+// take gives output of one kind, Stdout or Stderr, of what was read, at most so
+// much; nothing asks for fill. It is valid until then.
+func (s *stream) take(most int) (p []byte, kind byte, err error) {
+	for len(s.have) > 0 && most > 0 {
+		if s.tty {
+			p, s.have = s.have[:min(len(s.have), most)], s.have[min(len(s.have), most):]
+			return p, Stdout, nil
+		}
+		if s.left > 0 {
+			n := min(len(s.have), most, int(s.left))
+			p, s.have = s.have[:n], s.have[n:]
+			s.left -= uint32(n)
+			return p, s.kind, nil
+		}
+		n := copy(s.head[s.got:], s.have)
+		s.have = s.have[n:]
+		if s.got += n; s.got == len(s.head) {
+			s.got = 0
+			if err := s.frame(); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	return nil, 0, nil
+}
+
+// frame begins the frame whose head is there.
+func (s *stream) frame() error {
+	if s.head[1]|s.head[2]|s.head[3] != 0 {
+		return errors.New("the Engine sent no frames where they were due")
+	}
+	switch s.head[0] {
+	case 0, 1:
+		s.kind = Stdout
+	case 2, 3: // 3 is the Engine's own complaint
+		s.kind = Stderr
+	default:
+		return fmt.Errorf("the Engine sent a frame of the unknown type %d", s.head[0])
+	}
+	s.left = binary.BigEndian.Uint32(s.head[4:])
+	return nil
 }
 
 // Read reads output of one kind, Stdout or Stderr.
 func (s *stream) Read(p []byte) (n int, kind byte, err error) {
-	if s.mux == nil {
-		n, err = s.raw(p)
-		return n, Stdout, err
-	}
-	for s.left == 0 {
-		var head [8]byte
-		if _, err := io.ReadFull(s.mux, head[:]); err != nil {
+	for {
+		out, kind, err := s.take(len(p))
+		if n := copy(p, out); n > 0 || err != nil {
+			if len(s.have) == 0 {
+				s.free()
+			}
+			return n, kind, err
+		}
+		if err := s.fill(inputBuffer); err != nil {
 			return 0, 0, err // io.EOF between frames, else io.ErrUnexpectedEOF
 		}
-		if head[1]|head[2]|head[3] != 0 {
-			return 0, 0, errors.New("the Engine sent no frames where they were due")
-		}
-		switch head[0] {
-		case 0, 1:
-			s.kind = Stdout
-		case 2, 3: // 3 is the Engine's own complaint
-			s.kind = Stderr
-		default:
-			return 0, 0, fmt.Errorf("the Engine sent a frame of the unknown type %d", head[0])
-		}
-		s.left = binary.BigEndian.Uint32(head[4:])
 	}
-	n, err = s.mux.Read(p[:min(len(p), int(s.left))])
-	s.left -= uint32(n)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, s.kind, err
 }
-
-func (s *stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
-
-// CloseWrite ends the input. The Engine ends a TTY's output with it, so it is
-// for processes without one.
-func (s *stream) CloseWrite() error {
-	if c, ok := s.conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return fmt.Errorf("a %T has no half to close", s.conn)
-}
-
-// SetDeadline bounds reads and writes; the zero time is none.
-func (s *stream) SetDeadline(t time.Time) error { return s.conn.SetDeadline(t) }
-
-func (s *stream) Close() error { return s.conn.Close() }

@@ -107,8 +107,9 @@ func browsePhone(t *testing.T, s *site) {
 	p.gone(".sidebar")
 	p.click(`[data-test="open-shell"]`, "")
 	p.shows(`^/ #$`)
-	p.insert("sleep 600")
+	p.insert("sh -c 'echo on; sleep 600'") // which has the terminal once it prints: before, Ctrl-C would be the shell's
 	p.press("Enter")
+	p.shows(`^on$`)
 	p.click(`[data-test="keybar"] button`, "Ctrl")
 	p.see(`[data-test="keybar"] [aria-pressed="true"]`, "Ctrl")
 	p.drawn()

@@ -117,6 +117,47 @@ test("a refused open says why, with the request's id", async (t) => {
 	await page.waitForSelector('[data-phase="live"]');
 });
 
+test("a pull that fails says why, and what to do", async (t) => {
+	const refusal = { status: 502, message: "pulling nowhere.invalid/x: lookup nowhere.invalid: no such host", hint: "see that the image's name is right" };
+	const { page } = await open(t, { setup: (m) => (m.refuse["POST /api/terminal/sessions"] = refusal) });
+	await page.click(hook("open-shell"));
+	const text = await page.textContent(hook("problem"));
+	assert.ok(text.includes(refusal.message) && text.includes(refusal.hint), text);
+});
+
+test("a list stays while it cannot be asked for again", async (t) => {
+	const { page, mock } = await open(t);
+	await page.waitForSelector(hook("container"));
+	const rows = () => page.locator(`${hook("containers")} ${hook("container")}`).count();
+	const before = await rows();
+	const asked = "GET .*/containers/json.*";
+	mock.refuse[asked] = { status: 502, message: "moorgate: the Engine cannot be reached" };
+	const problem = page.locator(`${hook("containers")} ${hook("problem")}`);
+	await problem.waitFor();
+	assert.match(await problem.textContent(), /could not be listed.*how it was last.*cannot be reached/);
+	assert.equal(await rows(), before);
+	delete mock.refuse[asked];
+	await problem.getByRole("button").last().click();
+	await problem.waitFor({ state: "detached" });
+	assert.equal(await rows(), before);
+	mock.refuse[asked] = { status: 403, message: "moorgate: alice may not container.list" };
+	await problem.waitFor();
+	assert.equal(await rows(), 0, "what may not be seen any more is not shown");
+});
+
+test("the row of what is shown gives the keyboard to its terminal", async (t) => {
+	const { page } = await open(t);
+	const row = page.locator(hook("container")).first();
+	await page.waitForSelector(hook("open-shell"));
+	await row.click();
+	await page.waitForFunction(() => document.activeElement?.dataset.test === "open-shell");
+	await shell(page);
+	await row.click();
+	await page.waitForFunction(() => document.activeElement?.closest(".terminal"));
+	await page.keyboard.type("echo by row\r");
+	await shows(page, "\nby row");
+});
+
 test("a cut network resumes by offset, with the screen kept", async (t) => {
 	const { page, mock } = await open(t);
 	await shell(page);
@@ -336,6 +377,21 @@ test("a recording plays, seeks and skips idle time", async (t) => {
 	await until("the screen of then", async () => /uname\nLinux/.test(await text()) && !/世界/.test(await text()));
 	await until("the end, idle time skipped", async () => /logout/.test(await text()));
 	assert.match(await text(), /你好，世界 😀/);
+});
+
+test("a recording is as long as the list says", async (t) => {
+	const { page } = await open(t, { setup: (m) => (m.recordings[0].seconds = 13.99) });
+	const row = page.locator(hook("recording")).first();
+	const length = await row.locator(".also").textContent();
+	assert.equal(length, "0:14");
+	await row.click();
+	await page.waitForSelector(hook("player"));
+	assert.equal((await page.textContent(hook("time"))).split(" / ")[1], length);
+	await page.locator(hook("seek")).evaluate((e) => {
+		e.value = e.max;
+		e.dispatchEvent(new Event("input", { bubbles: true }));
+	});
+	await until("the end", async () => (await page.textContent(hook("time"))) === `${length} / ${length}`);
 });
 
 test("what the role does not allow is not offered", async (t) => {

@@ -65,6 +65,15 @@ const views = {
 		},
 		act: (page, m, phone) => drawer(page, phone),
 	},
+	"lists-stale": {
+		before: others,
+		act: async (page, m, phone) => {
+			await drawer(page, phone);
+			await page.waitForSelector(hook("container"));
+			m.refuse["GET /.*(containers/json|terminal/sessions)"] = { status: 502, message: "moorgate: the Engine local does not answer: dial unix /var/run/docker.sock: no such file" };
+			await page.waitForSelector(`${hook("containers")} ${hook("problem")}`);
+		},
+	},
 	terminal: {
 		act: async (page) => {
 			await shell(page);

@@ -31,7 +31,7 @@ const put = (pane: Pane, beside?: string) => {
 /** Shows a container in a pane of its own. */
 export function showContainer(c: Container, engine: string): void {
 	drawer.set(false);
-	if (reveal((p) => p.kind === "container" && p.container === c.Id && p.engine === engine)) return;
+	if (reveal((p) => p.kind === "container" && p.container === c.Id && p.engine === engine)) return focusSoon();
 	openTab({ kind: "container", id: newId(), engine, container: c.Id, name: nameOf(c), view: "terminal" });
 }
 
@@ -61,7 +61,7 @@ function specOf({ mode, engine, container, image, cmd }: Session): Spec {
 /** Comes back to a session, or watches another's. */
 export function joinSession(session: Session, role: Role): void {
 	drawer.set(false);
-	if (reveal((p) => (p.kind === "terminal" || p.kind === "container") && p.session === session.id)) return;
+	if (reveal((p) => (p.kind === "terminal" || p.kind === "container") && p.session === session.id)) return focusSoon();
 	const id = newId();
 	openTab({ kind: "terminal", id, engine: session.engine, title: titleOf(session), role, session: session.id, spec: specOf(session) });
 	void resume(id, session.id, role);
@@ -75,7 +75,7 @@ export async function joinById(id: string): Promise<void> {
 
 export function showRecording(r: Recording): void {
 	drawer.set(false);
-	if (reveal((p) => p.kind === "recording" && p.recording === r.id)) return;
+	if (reveal((p) => p.kind === "recording" && p.recording === r.id)) return focusSoon();
 	openTab({ kind: "recording", id: newId(), recording: r.id, title: titleOf(r) });
 }
 
@@ -157,10 +157,15 @@ export const focusTab = (n: number) => {
 	if (tab) activate(tab.id);
 };
 
-/** Moves the keyboard to the pane that is shown. */
+/** Moves the keyboard to the pane that is shown: to its terminal, or to what stands there for one. */
 export function focusHere(): void {
 	const pane = focusedPane();
-	if (pane) liveOf(pane.id)?.terminal?.focus();
+	const terminal = pane && liveOf(pane.id)?.terminal;
+	if (terminal) terminal.focus();
+	else document.querySelector<HTMLElement>(".tabpanel:not([hidden]) .pane.focused :is(.prompt, .player-screen)")?.focus();
 }
+
+/** The same, once what was revealed is drawn. */
+const focusSoon = () => void requestAnimationFrame(focusHere);
 
 export const canOpen = (engine?: string) => may("terminal.open", engine);

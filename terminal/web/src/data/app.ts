@@ -92,13 +92,20 @@ async function load<T>(cell: Cell<Loaded<T, Failure>>, get: () => Promise<T>): P
 		if (engine.value === asked && !same(cell.value, value)) cell.set({ state: "ready", value });
 	} catch (err) {
 		const failure = failureOf(err);
-		if (engine.value === asked && failure.status !== 401) cell.set({ state: "failed", failure });
+		if (engine.value === asked && failure.status !== 401) cell.set(afterFailure(cell.value, failure));
 	}
+}
+
+/** What is there stays while asking again fails, unless the right to see it is gone. */
+export function afterFailure<T>(now: Loaded<T, Failure>, failure: Failure): Loaded<T, Failure> {
+	if (now.state !== "ready" || failure.status === 403) return { state: "failed", failure };
+	const { stale } = now; // told once, though each attempt has an id of its own
+	return stale && stale.status === failure.status && stale.message === failure.message ? now : { ...now, stale: failure };
 }
 
 /** Lists that did not change are not drawn again. */
 function same<T>(now: Loaded<T, Failure>, then: T): boolean {
-	return now.state === "ready" && JSON.stringify(now.value) === JSON.stringify(then);
+	return now.state === "ready" && !now.stale && JSON.stringify(now.value) === JSON.stringify(then);
 }
 
 export const refreshContainers = () => load(containers, () => listContainers(api()));

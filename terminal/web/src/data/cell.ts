@@ -39,5 +39,6 @@ export function useCell<T>(cell: Cell<T>): T {
 	return cell.value;
 }
 
-/** What is loaded: nothing yet, the value, or why there is none. */
-export type Loaded<T, E> = { state: "loading" } | { state: "ready"; value: T } | { state: "failed"; failure: E };
+/** What is loaded: nothing yet, the value, or why there is none. A value is
+ * stale while asking for it again fails. */
+export type Loaded<T, E> = { state: "loading" } | { state: "ready"; value: T; stale?: E } | { state: "failed"; failure: E };

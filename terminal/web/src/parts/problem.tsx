@@ -14,6 +14,23 @@ export function Problem({ what, failure, children }: { what: string; failure: Fa
 	);
 }
 
+/** A list that could not be asked for again stands below in its last state; why is a click away, to leave room for it. */
+export function Stale({ what, failure, retry }: { what: string; failure: Failure; retry: () => void }) {
+	return (
+		<div class="problem stale-note" role="alert" data-test="problem">
+			<strong>{what}</strong>
+			<span class="what">{t("list.stale")}</span>
+			<details>
+				<summary>{t("why")}</summary>
+				<Why failure={failure} />
+			</details>
+			<div class="actions">
+				<button type="button" class="button" onClick={retry}>{t("try.again")}</button>
+			</div>
+		</div>
+	);
+}
+
 export function Why({ failure }: { failure: Failure }) {
 	const hint = failure.hint ?? cure(failure);
 	return (

@@ -122,6 +122,7 @@ export const en = {
 	"link.open": "Open",
 	"link.text": "A program printed this link to {host}.",
 	"link.title": "Open this link?",
+	"list.stale": "This is how it was last.",
 	"loading": "Loading…",
 	"loading.container": "Asking for the container…",
 	"loading.recording": "Loading the recording…",
@@ -279,6 +280,7 @@ export const en = {
 	"watch": "Watch",
 	"watched.by": "Here with you: {users}",
 	"watching": "watching {user}, read only",
+	"why": "Why",
 	"would.deny": "would be denied",
 	"writing": "typing along with {user}",
 };

@@ -47,9 +47,9 @@ export function span(seconds: number): string {
 	return t("unit.d", { n: Math.floor(s / 86400) });
 }
 
-/** A time span as 1:02:03. */
+/** A time span as 1:02:03, to the nearest second. */
 export function clock(seconds: number): string {
-	const s = Math.max(0, Math.floor(seconds));
+	const s = Math.max(0, Math.round(seconds));
 	const two = (n: number) => String(n).padStart(2, "0");
 	const h = Math.floor(s / 3600);
 	return (h > 0 ? `${h}:${two(Math.floor(s / 60) % 60)}` : String(Math.floor(s / 60))) + `:${two(s % 60)}`;

@@ -124,6 +124,7 @@ export const zh: Dictionary = {
 	"link.open": "打开",
 	"link.text": "程序输出了这个指向 {host} 的链接。",
 	"link.title": "打开这个链接？",
+	"list.stale": "下面是上次的内容。",
 	"loading": "正在加载…",
 	"loading.container": "正在获取容器信息…",
 	"loading.recording": "正在加载录制…",
@@ -281,6 +282,7 @@ export const zh: Dictionary = {
 	"watch": "观看",
 	"watched.by": "正在一起：{users}",
 	"watching": "正在观看 {user}，只读",
+	"why": "原因",
 	"would.deny": "将被拒绝",
 	"writing": "与 {user} 一同输入",
 };

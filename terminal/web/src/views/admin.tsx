@@ -2,14 +2,14 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { joinSession, showRecording, titleOf } from "../data/actions";
-import { recordings, refreshRecordings, refreshSessions, sessions } from "../data/app";
+import { afterFailure, recordings, refreshRecordings, refreshSessions, sessions } from "../data/app";
 import { useCell, type Loaded } from "../data/cell";
 import { failureOf, type Failure } from "../data/http";
 import { endSession, listDenied, sendMessage, type Denied, type Recording, type Session } from "../data/server";
 import { changePane, type Pane } from "../data/tabs";
 import { Copyable } from "../parts/copy";
 import { Dialog } from "../parts/dialog";
-import { Problem } from "../parts/problem";
+import { Problem, Stale } from "../parts/problem";
 import { StateSign } from "../parts/state";
 import { Subtabs } from "../parts/tabs";
 import { age, bytes, clock, moment, span, t, timeOfDay, type Key } from "../text";
@@ -65,10 +65,16 @@ function Table<T>(p: TableProps<T>) {
 			</div>
 		);
 	}
-	if (p.list.value.length === 0) return <p class="waiting">{p.empty}</p>;
+	const stale = p.list.stale && (
+		<div style="padding:12px">
+			<Stale what={p.failed} failure={p.list.stale} retry={p.retry} />
+		</div>
+	);
+	if (p.list.value.length === 0) return stale || <p class="waiting">{p.empty}</p>;
 	return (
 		<div class="table-wrap" tabIndex={0} role="group" aria-label={t("admin")}>
-			<table class="grid cards" data-test={p.test}>
+			{stale}
+			<table class={p.list.stale ? "grid cards stale" : "grid cards"} data-test={p.test}>
 				<thead>
 					<tr>
 						{p.columns.map((c) => (
@@ -95,7 +101,7 @@ function Table<T>(p: TableProps<T>) {
 function Sessions() {
 	const list = useCell(sessions);
 	const [asked, setAsked] = useState<{ what: "message" | "end"; session: Session } | null>(null);
-	const live: typeof list = list.state !== "ready" ? list : { state: "ready", value: list.value.filter((s) => s.state !== "ended") };
+	const live: typeof list = list.state !== "ready" ? list : { ...list, value: list.value.filter((s) => s.state !== "ended") };
 	return (
 		<>
 			<Table<Session>
@@ -204,11 +210,8 @@ function DeniedRequests() {
 	const [list, setList] = useState<Loaded<Denied[], Failure>>({ state: "loading" });
 	const load = () =>
 		listDenied().then(
-			// Every page asks who it is before it logs in: that is no attempt at anything.
-			(all) => all.filter((d) => d.user !== "" || d.action !== "terminal.me"),
-		).then(
 			(value) => setList({ state: "ready", value }),
-			(err) => setList({ state: "failed", failure: failureOf(err) }),
+			(err) => setList((now) => afterFailure(now, failureOf(err))),
 		);
 	useEffect(() => {
 		void load();

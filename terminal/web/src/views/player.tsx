@@ -72,6 +72,8 @@ function Playing({ cast, recording, visible }: { cast: Cast; recording: string; 
 	useEffect(() => playback?.pace(speed, skip), [playback, speed, skip]);
 	const list = useCell(recordings);
 	const info = list.state === "ready" ? list.value.find((r) => r.id === recording) : undefined;
+	// The session may have gone on for a while after its last output, and lists say how long it was.
+	const length = info && info.seconds > cast.seconds ? info.seconds : cast.seconds;
 	const toggle = () => (playing ? playback?.pause() : playback?.play());
 	const keys = (e: KeyboardEvent) => {
 		if (e.target instanceof HTMLSelectElement || e.ctrlKey || e.metaKey || e.altKey) return;
@@ -120,7 +122,7 @@ function Playing({ cast, recording, visible }: { cast: Cast; recording: string; 
 			<div class="player-screen" ref={host} tabIndex={0} role="group" aria-label={t("recording")} onClick={toggle} />
 			<div class="player-controls">
 				<IconButton icon={playing ? "pause" : "play"} label={t(playing ? "pause" : "play")} onClick={toggle} test="play" />
-				<span class="time">{clock(at)} / {clock(cast.seconds)}</span>
+				<span class="time" data-test="time">{clock(at >= cast.seconds ? length : at)} / {clock(length)}</span>
 				<input
 					type="range"
 					min={0}

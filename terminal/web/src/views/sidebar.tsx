@@ -9,7 +9,7 @@ import { screenReader, sidebarOpen, theme, type Theme } from "../data/settings";
 import { focusedPane, tabs } from "../data/tabs";
 import { Icon, IconButton, Mark } from "../parts/icon";
 import { Menu } from "../parts/menu";
-import { Problem } from "../parts/problem";
+import { Problem, Stale } from "../parts/problem";
 import { StateSign, containerSign } from "../parts/state";
 import { age, clock, language, speak, t } from "../text";
 
@@ -136,18 +136,21 @@ function List<T>(p: ListProps<T>) {
 					<button type="button" class="button" onClick={p.retry}>{t("try.again")}</button>
 				</Problem>
 			) : (
-				<ul class="list">
-					{shown.map(p.row)}
-					{found.length > shown.length && (
-						<li>
-							<button type="button" class="row" onClick={() => setAll(true)}>
-								<span />
-								<span>{t("more", { n: found.length - shown.length })}</span>
-							</button>
-						</li>
-					)}
-					{found.length === 0 && <li class="empty">{p.list.state === "loading" ? t("loading") : p.filtered ? t("nothing.found") : p.empty}</li>}
-				</ul>
+				<>
+					{p.list.state === "ready" && p.list.stale && <Stale what={p.failed} failure={p.list.stale} retry={p.retry} />}
+					<ul class={p.list.state === "ready" && p.list.stale ? "list stale" : "list"}>
+						{shown.map(p.row)}
+						{found.length > shown.length && (
+							<li>
+								<button type="button" class="row" onClick={() => setAll(true)}>
+									<span />
+									<span>{t("more", { n: found.length - shown.length })}</span>
+								</button>
+							</li>
+						)}
+						{found.length === 0 && <li class="empty">{p.list.state === "loading" ? t("loading") : p.filtered ? t("nothing.found") : p.empty}</li>}
+					</ul>
+				</>
 			)}
 		</section>
 	);
@@ -193,7 +196,7 @@ function Sessions({ query }: { query: string }) {
 	const sorted: typeof list =
 		list.state !== "ready"
 			? list
-			: { state: "ready", value: list.value.filter((s) => s.role !== "").sort((a, b) => Number(live(b)) - Number(live(a)) || b.started.localeCompare(a.started)) };
+			: { ...list, value: list.value.filter((s) => s.role !== "").sort((a, b) => Number(live(b)) - Number(live(a)) || b.started.localeCompare(a.started)) };
 	return (
 		<List<Session>
 			title={t("sessions")}
@@ -226,7 +229,7 @@ function Containers({ query }: { query: string }) {
 	const on = useCell(engine);
 	const pane = focusedPane(useCell(tabs));
 	const sorted: typeof list =
-		list.state !== "ready" ? list : { state: "ready", value: [...list.value].sort((a, b) => Number(b.State === "running") - Number(a.State === "running") || b.Created - a.Created) };
+		list.state !== "ready" ? list : { ...list, value: [...list.value].sort((a, b) => Number(b.State === "running") - Number(a.State === "running") || b.Created - a.Created) };
 	return (
 		<List<Container>
 			title={t("containers")}
@@ -259,7 +262,7 @@ function Recordings({ query }: { query: string }) {
 	const pane = focusedPane(useCell(tabs));
 	const mine = me().user;
 	if (list.state === "failed" && list.failure.status === 403) return null;
-	const own: typeof list = list.state !== "ready" ? list : { state: "ready", value: list.value.filter((r) => r.user === mine).sort((a, b) => b.started.localeCompare(a.started)) };
+	const own: typeof list = list.state !== "ready" ? list : { ...list, value: list.value.filter((r) => r.user === mine).sort((a, b) => b.started.localeCompare(a.started)) };
 	return (
 		<List<Recording>
 			title={t("recordings")}

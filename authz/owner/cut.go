@@ -23,7 +23,7 @@ const cutSize = 32 << 10
 type shape struct {
 	// judge is shown the value whole and gives what is seen in its place; nil
 	// for nothing. What it is shown is only good until it returns.
-	judge func(value []byte) ([]byte, error)
+	judge func(value) ([]byte, error)
 
 	// each is the shape of the elements of a list.
 	each *shape
@@ -48,7 +48,8 @@ type cutter struct {
 	shape *shape
 	lines bool // the answer is a sequence of values, not one
 
-	rooms  *[2][]byte // from rooms, for buf and out; nil once they are given back, and of lines
+	room   *room           // from rooms, for buf and out; nil once it is given back, and of lines
+	line   *[lineSize]byte // from lineRooms, for buf; nil while the next value is waited for
 	buf    []byte
 	r, w   int // what is there and not taken yet
 	p      int // scanned up to here
@@ -56,6 +57,7 @@ type cutter struct {
 	at     int // out is handed out up to here
 	err    error
 	stack  []level
+	quick  quick
 	scan   scanner
 	leaf   *shape // what is being scanned at the moment
 	prefix []byte // what goes before it, if it is kept
@@ -83,11 +85,18 @@ const (
 )
 
 // keyShape marks a key being scanned, and dropped a value that is left out.
-var keyShape, dropped = &shape{}, &shape{judge: func([]byte) ([]byte, error) { return nil, nil }}
+var keyShape, dropped = &shape{}, &shape{judge: func(value) ([]byte, error) { return nil, nil }}
 
-// rooms are buffers for what comes and for what is seen of it: an element more
+// room is buffers for what comes and for what is seen of it: an element more
 // than cutSize, as elements mostly are.
-var rooms = sync.Pool{New: func() any { return &[2][]byte{make([]byte, cutSize), make([]byte, 0, cutSize+cutSize/4)} }}
+type room struct {
+	in, out []byte
+	places  []place
+}
+
+var rooms = sync.Pool{New: func() any {
+	return &room{make([]byte, cutSize), make([]byte, 0, cutSize+cutSize/4), make([]place, 0, 64)}
+}}
 
 var (
 	errMore = errors.New("more is needed")
@@ -96,17 +105,44 @@ var (
 
 // cut gives a body of which only what has the shape is seen.
 func cut(src io.ReadCloser, s *shape) *cutter {
-	room := rooms.Get().(*[2][]byte)
-	return &cutter{src: src, shape: s, rooms: room, buf: room[0], out: room[1]}
+	r := rooms.Get().(*room)
+	return &cutter{src: src, shape: s, room: r, buf: r.in, out: r.out, quick: quick{places: r.places}}
 }
 
-// lineSize is what is read at a time of values that come one by one. Who waits
-// for them holds it for hours, so it is less than for answers that come at once.
+// lineSize is what is read at a time of values that come one by one, in bytes.
 const lineSize = 2 << 10
+
+// lineRooms are buffers for them. Who waits for the next value, for hours as
+// like as not, holds none.
+var lineRooms = sync.Pool{New: func() any { return new([lineSize]byte) }}
 
 // cutLines is cut for a body of many values, one behind the other.
 func cutLines(src io.ReadCloser, s *shape) *cutter {
-	return &cutter{src: src, shape: s, lines: true, buf: make([]byte, lineSize)}
+	return &cutter{src: src, shape: s, lines: true}
+}
+
+// rest gives the buffers of a body of lines back and waits for more, where
+// nothing is in hand and the body can tell.
+func (c *cutter) rest() {
+	if !c.lines || c.r < c.w {
+		return
+	}
+	if body, ok := c.src.(interface{ Wait() error }); ok {
+		c.returnLine()
+		c.out, c.at = nil, 0
+		_ = body.Wait() // its error is what reading gives, too
+	}
+	if c.buf == nil {
+		c.line = lineRooms.Get().(*[lineSize]byte)
+		c.buf = c.line[:]
+	}
+}
+
+func (c *cutter) returnLine() {
+	if c.line != nil {
+		lineRooms.Put(c.line)
+	}
+	c.line, c.buf, c.r, c.w, c.p = nil, nil, 0, 0, 0
 }
 
 // Close closes the Engine's answer.
@@ -120,25 +156,44 @@ func (c *cutter) forget(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	if c.rooms != nil {
+	if c.room != nil {
 		c.out, c.at = bytes.Clone(c.out[c.at:]), 0
-		rooms.Put(c.rooms)
+		rooms.Put(c.room)
 	}
-	c.rooms, c.buf, c.r, c.w, c.p = nil, nil, 0, 0, 0
+	c.returnLine()
+	c.room, c.quick = nil, quick{}
 }
 
 // Read gives what is there to be seen, and waits only if that is nothing.
 func (c *cutter) Read(p []byte) (int, error) {
-	for c.at == len(c.out) {
-		if c.err != nil {
-			return 0, c.err
-		}
-		c.out, c.at = c.out[:0], 0
-		c.advance()
+	if err := c.more(); err != nil {
+		return 0, err
 	}
 	n := copy(p, c.out[c.at:])
 	c.at += n
 	return n, nil
+}
+
+// Next is Read without copying; what it gives is good until the next call.
+func (c *cutter) Next() ([]byte, error) {
+	if err := c.more(); err != nil {
+		return nil, err
+	}
+	seen := c.out[c.at:]
+	c.at = len(c.out)
+	return seen, nil
+}
+
+// more makes sure that there is something to be handed out.
+func (c *cutter) more() error {
+	for c.at == len(c.out) {
+		if c.err != nil {
+			return c.err
+		}
+		c.out, c.at = c.out[:0], 0
+		c.advance()
+	}
+	return nil
 }
 
 // advance takes what is there, and reads if that gives nothing to be seen.
@@ -164,6 +219,7 @@ func (c *cutter) advance() {
 
 // fill reads more behind what is being held.
 func (c *cutter) fill() error {
+	c.rest()
 	if c.w == len(c.buf) {
 		switch {
 		case c.r > 0:
@@ -293,36 +349,53 @@ func (c *cutter) keep(value []byte) {
 
 // finish scans on, and judges what is whole.
 func (c *cutter) finish() error {
+	v, err := c.whole()
+	if err != nil {
+		return err
+	}
+	s := c.leaf
+	c.leaf, c.r = nil, c.p
+	if s == keyShape {
+		return c.member(v.raw)
+	}
+	seen, isNull := v.raw, bytes.Equal(v.raw, null)
+	if (s.each != nil || s.members != nil) && !isNull {
+		return fmt.Errorf("%w of the shape that is known", errSyntax)
+	}
+	if s.judge != nil && !isNull {
+		if seen, err = s.judge(v); err != nil {
+			return err
+		}
+	}
+	if seen != nil && s != dropped {
+		c.keep(seen)
+	}
+	if len(c.stack) == 0 {
+		c.complete(seen != nil)
+	}
+	return nil
+}
+
+// whole gives the value that begins at r once all of it has come. What is in hand
+// whole, as nearly all is, is read in one go.
+func (c *cutter) whole() (value, error) {
+	if c.p == c.r {
+		if n := c.quick.read(c.buf[c.r:c.w]); n > 0 && n <= maxElement {
+			c.p += n
+			return value{c.buf[c.r:c.p], c.quick.places}, nil
+		}
+	}
 	n, whole, err := c.scan.scan(c.buf[c.p:c.w])
 	c.p += n
 	switch {
 	case err != nil:
-		return err
+		return value{}, err
 	case c.p-c.r > maxElement:
-		return errLong
+		return value{}, errLong
 	case !whole:
-		return errMore
+		return value{}, errMore
 	}
-	value, s := c.buf[c.r:c.p], c.leaf
-	c.leaf, c.r = nil, c.p
-	if s == keyShape {
-		return c.member(value)
-	}
-	if s.judge != nil && !bytes.Equal(value, null) {
-		if value, err = s.judge(value); err != nil {
-			return err
-		}
-	}
-	if s.each != nil && !bytes.Equal(value, null) || s.members != nil && !bytes.Equal(value, null) {
-		return fmt.Errorf("%w of the shape that is known", errSyntax)
-	}
-	if value != nil && s != dropped {
-		c.keep(value)
-	}
-	if len(c.stack) == 0 {
-		c.complete(value != nil)
-	}
-	return nil
+	return value{raw: c.buf[c.r:c.p]}, nil
 }
 
 var null = []byte("null")

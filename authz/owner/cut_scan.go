@@ -86,7 +86,7 @@ func (s *scanner) scan(b []byte) (n int, whole bool, err error) {
 				return i, false, s.wrong(c)
 			}
 		case inHex:
-			if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+			if !hexDigit(c) {
 				return i, false, s.wrong(c)
 			}
 			if s.hex--; s.hex == 0 {
@@ -247,20 +247,25 @@ func (s *scanner) wrong(c byte) error {
 	return fmt.Errorf("%w: %q stands where it cannot", errSyntax, c)
 }
 
-func space(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+func space(c byte) bool {
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r') // mostly it is none
+}
+
+// special sets the highest bit of the first of eight bytes that is a quote, a
+// backslash, or what cannot stand in a text. Bits above it may be wrong.
+func special(x uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, slash := x^(ones*'"'), x^(ones*'\\') // 0 where one stands
+	return ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & high
+}
 
 // plainly says how many bytes of a text mean themselves, from its beginning on:
 // the next is a quote, a backslash, or what cannot stand in a text. It looks at
 // eight at a time.
 func plainly(b []byte) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		quote, slash := x^(ones*'"'), x^(ones*'\\')
-		// The lowest bit set is that of the first byte that is below 0x20, or 0
-		// after the exclusive or; bits above it may be wrong.
-		if found := ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & high; found != 0 {
+		if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
 			return i + bits.TrailingZeros64(found)/8
 		}
 	}

@@ -5,24 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 )
 
 // tagged keeps objects whose "k" is true, and everything that is no object.
-func tagged(v []byte) ([]byte, error) {
-	if v[0] != '{' {
-		return v, nil
+func tagged(v value) ([]byte, error) {
+	if v.raw[0] != '{' {
+		return v.raw, nil
 	}
-	f, err := pick(v, "k")
+	f, err := v.pick("k")
 	if err != nil || string(f[0]) != "true" {
 		return nil, err
 	}
-	return v, nil
+	return v.raw, nil
 }
 
-func listOf(judge func([]byte) ([]byte, error)) *shape { return &shape{each: &shape{judge: judge}} }
+func listOf(judge func(value) ([]byte, error)) *shape { return &shape{each: &shape{judge: judge}} }
 
 // readers give the same bytes in different pieces.
 var readers = map[string]func(io.Reader) io.Reader{
@@ -164,11 +166,11 @@ func (r *repeat) Read(p []byte) (int, error) {
 // An error of the judge, or of the Engine, breaks the answer off.
 func TestCutBreaksOff(t *testing.T) {
 	fault := errors.New("away")
-	c := cut(io.NopCloser(strings.NewReader(`[1,2,3]`)), listOf(func(v []byte) ([]byte, error) {
-		if v[0] == '2' {
+	c := cut(io.NopCloser(strings.NewReader(`[1,2,3]`)), listOf(func(v value) ([]byte, error) {
+		if v.raw[0] == '2' {
 			return nil, fault
 		}
-		return v, nil
+		return v.raw, nil
 	}))
 	if got, err := io.ReadAll(c); string(got) != "[1" || !errors.Is(err, fault) {
 		t.Errorf("got %q, %v", got, err)
@@ -253,6 +255,44 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// FuzzQuick holds the reading in one pass against the scanner: what it takes the
+// scanner takes to the same end, and both find the same members.
+func FuzzQuick(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"a":1,"b":[{"a":2},[],{}],"c":"x\"}"} `, `{ "a" : { "b" : -0.5e+3 } , "\u0061" : null }`, `"\ud800" `, `[1,2,01]`, `-`, `1 `, `1`, `truefalse`, `[1.e5]`,
+		`{"a":1,"a":2}`, `{"a":tru}`, "{\"a\":\"\x01\"}", `["\x"]`, `[1,]`, `{"a":1,}`, `{"a"}`, `[1E-2,1e]`, "\xff", "[\"\xff\"]", strings.Repeat("[", 70),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		in = bytes.TrimLeft(in, " \n\t\r")
+		var q quick
+		end := q.read(in)
+		var s scanner
+		n, whole, err := s.scan(in)
+		if end == 0 {
+			if json.Valid(in) && bytes.IndexByte([]byte(`{["`), in[0]) >= 0 && len(in) < 64 && !bytes.ContainsRune(in, '\\') {
+				t.Fatalf("%q is left out, though nothing in it is unusual", in)
+			}
+			return
+		}
+		if err != nil || !whole || n != end || !json.Valid(in[:end]) {
+			t.Fatalf("%q: read up to %d; the scanner up to %d, %v, %v", in, end, n, whole, err)
+		}
+		v := value{in[:end], q.places}
+		found, err := v.pick("a", "b", "")
+		want, wrong := pick(in[:end], "a", "b", "")
+		if (err == nil) != (wrong == nil) {
+			t.Fatalf("%q: %v and %v", in, err, wrong)
+		}
+		for i := range want {
+			if err == nil && !bytes.Equal(found[i], want[i]) {
+				t.Fatalf("%q: %q and %q", in, found[i], want[i])
+			}
+		}
+	})
+}
+
 // FuzzPick holds the reading of single objects against encoding/json.
 func FuzzPick(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"a":1,"b":[{"a":2}],"c":"x\"}"}`, `{ "a" : { "moorgate.owner" : "x" } , "\u0062" : null }`, `{"a":{"moorgate\u002eowner":"y"}}`} {
@@ -297,9 +337,82 @@ func FuzzPick(f *testing.F) {
 				t.Fatalf("%q: label %q is %q, want %q", in, name, labels[name], value)
 			}
 		}
+		for name, raw := range want {
+			var value string
+			if json.Unmarshal(raw, &value) == nil && raw[0] == '"' && utf8.Valid(in) && !says(in, name, value) {
+				t.Fatalf("%q: does not say that %q is %q", in, name, value)
+			}
+		}
 		same, err := edit(in, nil)
 		if err != nil || !json.Valid(same) {
 			t.Fatalf("%q: %q, %v", in, same, err)
 		}
 	})
+}
+
+// waiting is a body that tells when more has come, piece by piece.
+type waiting struct {
+	io.Reader
+	pieces []string
+	waits  func()
+}
+
+func (w *waiting) Close() error { return nil }
+
+func (w *waiting) Wait() error {
+	w.waits()
+	if len(w.pieces) == 0 {
+		return io.EOF
+	}
+	return nil
+}
+
+func (w *waiting) Read(p []byte) (int, error) {
+	if len(w.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, w.pieces[0])
+	if w.pieces[0] = w.pieces[0][n:]; w.pieces[0] == "" {
+		w.pieces = w.pieces[1:]
+	}
+	return n, nil
+}
+
+// TestCutRests: who waits for the next event holds no buffer, and what is seen is
+// the same however it comes.
+func TestCutRests(t *testing.T) {
+	long := `{"a":"` + strings.Repeat("x", 3*lineSize) + `"}`
+	lines := []string{`{"a":1}`, `{"b":2}`, long, "\x1e" + `{"c":3}`, `{"a":4}`}
+	judge := func(v value) ([]byte, error) {
+		if bytes.Contains(v.raw, []byte(`"b"`)) {
+			return nil, nil
+		}
+		return v.raw, nil
+	}
+	want := strings.Join(slices.Delete(slices.Clone(lines), 1, 2), "\n") + "\n"
+	text := strings.Join(lines, "\n") + "\n"
+	for _, size := range []int{1, 7, lineSize - 1, lineSize, len(text)} {
+		w := &waiting{}
+		for piece := range slices.Chunk([]byte(text), size) {
+			w.pieces = append(w.pieces, string(piece))
+		}
+		c := cutLines(w, &shape{judge: judge})
+		waits := 0
+		w.waits = func() {
+			if waits++; c.buf != nil || c.line != nil || c.out != nil {
+				t.Errorf("by %d: %d and %d bytes are held while waiting", size, cap(c.buf), cap(c.out))
+			}
+		}
+		var got []byte
+		var err error
+		for err == nil {
+			var piece []byte
+			piece, err = c.Next()
+			got = append(got, piece...)
+		}
+		if err != io.EOF || string(got) != want || waits == 0 {
+			t.Errorf("by %d: %v after %d waits, %d bytes, want %d: %.100q", size, err, waits, len(got), len(want), got)
+		}
+		c.Close()
+	}
 }

@@ -153,7 +153,7 @@ func pick(v []byte, names ...string) ([4][]byte, error) {
 				continue
 			}
 			if found[i] != nil {
-				return found, fmt.Errorf("%w of the shape that is known: two %s", errSyntax, name)
+				return found, twice(name)
 			}
 			found[i] = value
 		}
@@ -161,9 +161,17 @@ func pick(v []byte, names ...string) ([4][]byte, error) {
 	return found, nil
 }
 
+func twice(name string) error {
+	return fmt.Errorf("%w of the shape that is known: two %s", errSyntax, name)
+}
+
 // says whether an object has a member of a name that says want.
 func says(v []byte, name, want string) bool {
+	plain := bytes.IndexByte(v, '\\') < 0 // then a key that is of another length is another
 	for key, value := range members(v) {
+		if plain && len(key) != len(name)+2 {
+			continue
+		}
 		if is(key, name) && value[0] == '"' && is(value, want) {
 			return true
 		}

@@ -63,7 +63,7 @@ func (u *usageOf) String() string {
 
 // layers leaves the sum of all layers out; end puts what is seen of them in
 // its place.
-func (d *disk) layers([]byte) ([]byte, error) {
+func (d *disk) layers(value) ([]byte, error) {
 	d.layered = true
 	return nil, nil
 }
@@ -77,7 +77,7 @@ func (d *disk) end() string {
 
 // image counts what an image has for itself; what images have in common is
 // counted once, as far as one image tells of it.
-func (d *disk) image(v []byte) ([]byte, error) {
+func (d *disk) image(v value) ([]byte, error) {
 	seen, err := d.sight.image(v)
 	if seen == nil || err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (d *disk) image(v []byte) ([]byte, error) {
 	return seen, nil
 }
 
-func (d *disk) container(v []byte) ([]byte, error) {
+func (d *disk) container(v value) ([]byte, error) {
 	seen, err := d.sight.container(v)
 	if seen == nil || err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (d *disk) container(v []byte) ([]byte, error) {
 	return seen, nil
 }
 
-func (d *disk) volume(v []byte) ([]byte, error) {
+func (d *disk) volume(v value) ([]byte, error) {
 	seen, err := d.sight.volume(v)
 	if seen == nil || err != nil {
 		return nil, err

@@ -23,16 +23,16 @@ type happening struct {
 
 // event is one line of the Engine's events: it is seen if what it tells of is
 // the caller's. What nobody can tell the owner of any more is not seen.
-func (s *sight) event(v []byte) ([]byte, error) {
+func (s *sight) event(v value) ([]byte, error) {
 	var e happening
-	if err := json.Unmarshal(v, &e); err != nil {
+	if err := json.Unmarshal(v.raw, &e); err != nil {
 		return nil, fmt.Errorf("%w of the shape that is known: %w", errSyntax, err)
 	}
 	yes, err := s.happened(&e)
 	if !yes || err != nil {
 		return nil, err
 	}
-	return v, nil
+	return v.raw, nil
 }
 
 func (s *sight) happened(e *happening) (bool, error) {

@@ -233,12 +233,12 @@ func TestEventsOfThePast(t *testing.T) {
 	}
 	for _, test := range tests {
 		line := fmt.Sprintf(`{"Type":%q,"Action":%q,"Actor":{"ID":%q,"Attributes":%s},"time":%d}`, test.kind, test.action, test.id, test.attributes, test.at)
-		seen, err := s.event([]byte(line))
+		seen, err := s.event(value{raw: []byte(line)})
 		if err != nil || (seen != nil) != test.seen {
 			t.Errorf("%s: seen %v, %v", line, seen != nil, err)
 		}
 	}
-	if _, err := s.event([]byte(`[]`)); err == nil {
+	if _, err := s.event(value{raw: []byte(`[]`)}); err == nil {
 		t.Error("what is no event passes")
 	}
 }

@@ -150,12 +150,12 @@ func (j *judging) pretenders() (claims []string, err error) {
 		"status": {"created", "exited", "dead"},
 	}.String()}}
 	s := j.sight()
-	err = j.through(j.ctx, j.call.Engine, "/containers/json?"+query.Encode(), func(v []byte) ([]byte, error) {
+	err = j.through(j.ctx, j.call.Engine, "/containers/json?"+query.Encode(), func(v value) ([]byte, error) {
 		seen, err := s.container(v)
 		if seen != nil || err != nil {
 			return nil, err
 		}
-		f, err := pick(v, "Labels")
+		f, err := v.pick("Labels")
 		if err != nil {
 			return nil, err
 		}

@@ -80,7 +80,7 @@ func (j *judging) cut(resp *http.Response, p *pending) error {
 // of is what is seen of the answer to an action; nil where it is of one object
 // that is the caller's, or of nobody's.
 func (s *sight) of(action string) *shape {
-	list := func(judge func([]byte) ([]byte, error)) *shape { return &shape{each: &shape{judge: judge}} }
+	list := func(judge func(value) ([]byte, error)) *shape { return &shape{each: &shape{judge: judge}} }
 	switch action {
 	case "container.list":
 		return list(s.container)
@@ -113,10 +113,10 @@ func (s *sight) of(action string) *shape {
 }
 
 // one is an image that is inspected: whether it may be was decided before.
-func (s *sight) one(v []byte) ([]byte, error) {
+func (s *sight) one(v value) ([]byte, error) {
 	seen, err := s.image(v)
 	if seen == nil && err == nil {
-		return edit(v, map[string][]byte{"RepoTags": []byte("[]"), "RepoDigests": []byte("[]"), "Manifests": nil})
+		return edit(v.raw, map[string][]byte{"RepoTags": []byte("[]"), "RepoDigests": []byte("[]"), "Manifests": nil})
 	}
 	return seen, err
 }

@@ -68,8 +68,8 @@ func (s *sight) owns(kind router.Kind, id string) (bool, error) {
 }
 
 // container is an element of a list of containers.
-func (s *sight) container(v []byte) ([]byte, error) {
-	f, err := pick(v, "Id", "ImageID", "Labels")
+func (s *sight) container(v value) ([]byte, error) {
+	f, err := v.pick("Id", "ImageID", "Labels")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *sight) container(v []byte) ([]byte, error) {
 	if s.limit > 0 {
 		s.limit--
 	}
-	return v, nil
+	return v.raw, nil
 }
 
 // member says whether an object has a member of a name.
@@ -107,8 +107,8 @@ func member(v []byte, name string) bool {
 }
 
 // volume is an element of a list of volumes.
-func (s *sight) volume(v []byte) ([]byte, error) {
-	f, err := pick(v, "Name", "CreatedAt", "Labels")
+func (s *sight) volume(v value) ([]byte, error) {
+	f, err := v.pick("Name", "CreatedAt", "Labels")
 	if err != nil {
 		return nil, err
 	}
@@ -130,31 +130,31 @@ func (s *sight) volume(v []byte) ([]byte, error) {
 	if !yes || err != nil {
 		return nil, err
 	}
-	return v, nil
+	return v.raw, nil
 }
 
 // network is a network, in a list or alone. What it tells of containers is cut
 // to the caller's, and of a network that is not the caller's what else counts
 // others is left out.
-func (s *sight) network(v []byte) ([]byte, error) {
-	f, err := pick(v, "Id", "Name", "Labels", "Containers")
+func (s *sight) network(v value) ([]byte, error) {
+	f, err := v.pick("Id", "Name", "Labels", "Containers")
 	if err != nil {
 		return nil, err
 	}
-	o := &object{Kind: router.Network}
+	name, err := text(f[1])
+	if err != nil {
+		return nil, err
+	}
+	if !s.could(router.Network, f[2]) && !s.shares(name) {
+		return nil, nil
+	}
+	o := &object{Kind: router.Network, Name: name}
 	if o.ID, err = text(f[0]); err != nil {
 		return nil, err
 	}
-	if o.Name, err = text(f[1]); err != nil {
-		return nil, err
-	}
 	yes, err := s.mine(o, f[2])
-	if err != nil {
+	if err != nil || !yes && !s.shares(name) {
 		return nil, err
-	}
-	shared := slices.Contains(predefined, o.Name) || s.Shares != nil && s.Shares(s.who, s.index.engine, o.Name)
-	if !yes && !shared {
-		return nil, nil
 	}
 	changes := map[string][]byte{}
 	if f[3] != nil && !bytes.Equal(f[3], null) && !bytes.Equal(f[3], emptyObject) {
@@ -170,17 +170,22 @@ func (s *sight) network(v []byte) ([]byte, error) {
 		}
 	}
 	if yes && len(changes) == 0 {
-		return v, nil
+		return v.raw, nil
 	}
-	return edit(v, changes)
+	return edit(v.raw, changes)
+}
+
+// shares says whether the caller may join a network that is not theirs.
+func (s *sight) shares(name string) bool {
+	return slices.Contains(predefined, name) || s.Shares != nil && s.Shares(s.who, s.index.engine, name)
 }
 
 var emptyObject = []byte("{}")
 
 // specified gives the judge of swarm objects, whose labels stand in their Spec.
-func (s *sight) specified(kind router.Kind) func([]byte) ([]byte, error) {
-	return func(v []byte) ([]byte, error) {
-		f, err := pick(v, "ID", "Spec")
+func (s *sight) specified(kind router.Kind) func(value) ([]byte, error) {
+	return func(v value) ([]byte, error) {
+		f, err := v.pick("ID", "Spec")
 		if err != nil || f[1] == nil {
 			return nil, err
 		}
@@ -198,14 +203,14 @@ func (s *sight) specified(kind router.Kind) func([]byte) ([]byte, error) {
 		if yes, err := s.mine(o, spec[1]); !yes || err != nil {
 			return nil, err
 		}
-		return v, nil
+		return v.raw, nil
 	}
 }
 
 // task is an element of a list of tasks: it is of its service, or of the
 // container that it joins to a network.
-func (s *sight) task(v []byte) ([]byte, error) {
-	f, err := pick(v, "ServiceID", "Spec")
+func (s *sight) task(v value) ([]byte, error) {
+	f, err := v.pick("ServiceID", "Spec")
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +225,7 @@ func (s *sight) task(v []byte) ([]byte, error) {
 	if !yes || err != nil {
 		return nil, err
 	}
-	return v, nil
+	return v.raw, nil
 }
 
 func (s *sight) attached(spec []byte) (bool, error) {

@@ -9,7 +9,7 @@ import (
 // image is an image, in a list or alone: it is seen under those of its names
 // that the image policy allows, and by whoever owns it. Which containers use
 // it is cut to the caller's.
-func (s *sight) image(v []byte) ([]byte, error) {
+func (s *sight) image(v value) ([]byte, error) {
 	seen, err := s.imageSeen(v)
 	if seen == nil || err != nil {
 		return nil, err
@@ -43,14 +43,14 @@ func (s *sight) image(v []byte) ([]byte, error) {
 
 // imageSeen is an image with those of its names that the caller may know; nil
 // for one that is not seen at all.
-func (s *sight) imageSeen(v []byte) ([]byte, error) {
-	f, err := pick(v, "Id", "RepoTags", "RepoDigests", "Labels")
+func (s *sight) imageSeen(v value) ([]byte, error) {
+	f, err := v.pick("Id", "RepoTags", "RepoDigests", "Labels")
 	if err != nil {
 		return nil, err
 	}
 	labels := f[3]
 	if labels == nil { // of one alone they stand in its configuration
-		config, err := pick(v, "Config")
+		config, err := v.pick("Config")
 		if err != nil {
 			return nil, err
 		}
@@ -108,9 +108,9 @@ func (s *sight) imageSeen(v []byte) ([]byte, error) {
 	case known == 0 && !yes:
 		return nil, nil
 	case hidden == 0:
-		return v, nil
+		return v.raw, nil
 	}
-	return edit(v, changes)
+	return edit(v.raw, changes)
 }
 
 // mayUse asks the image policy about one name of an image, once.
@@ -161,10 +161,10 @@ func (s *sight) manifest(v []byte) ([]byte, error) {
 }
 
 // layer is an element of an image's history: it tells the image's names.
-func (s *sight) layer(v []byte) ([]byte, error) {
-	f, err := pick(v, "Id", "Tags")
+func (s *sight) layer(v value) ([]byte, error) {
+	f, err := v.pick("Id", "Tags")
 	if err != nil || f[1] == nil || f[1][0] != '[' {
-		return v, err
+		return v.raw, err
 	}
 	id, err := optional(f[0])
 	if err != nil {
@@ -183,5 +183,5 @@ func (s *sight) layer(v []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return edit(v, map[string][]byte{"Tags": tags})
+	return edit(v.raw, map[string][]byte{"Tags": tags})
 }

@@ -20,12 +20,12 @@ func (s *sight) ownContainers(each func(summary)) error {
 		query.Set("filters", router.Filters{"label": {s.label()}}.String())
 	}
 	all := s.judging.sight()
-	return s.through(s.ctx, s.index.engine, "/containers/json?"+query.Encode(), func(v []byte) ([]byte, error) {
+	return s.through(s.ctx, s.index.engine, "/containers/json?"+query.Encode(), func(v value) ([]byte, error) {
 		seen, err := all.container(v)
 		if seen == nil || err != nil {
 			return nil, err
 		}
-		f, err := pick(v, "Id", "ImageID", "State")
+		f, err := v.pick("Id", "ImageID", "State")
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,7 @@ func (s *sight) ownContainers(each func(summary)) error {
 const listTime = time.Minute
 
 // through asks the Engine for a list and shows its elements, one at a time.
-func (o *Owner) through(ctx context.Context, engine, path string, each func([]byte) ([]byte, error)) error {
+func (o *Owner) through(ctx context.Context, engine, path string, each func(value) ([]byte, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	answer, err := o.Engines.Stream(ctx, engine, path)
@@ -62,7 +62,7 @@ func (j *judging) label() string { return Label + "=" + j.who.User }
 
 // info is what the Engine tells of itself: what it counts is made the
 // caller's.
-func (s *sight) info(v []byte) ([]byte, error) {
+func (s *sight) info(v value) ([]byte, error) {
 	states := map[string]int64{}
 	total := int64(0)
 	if err := s.ownContainers(func(c summary) { states[c.State]++; total++ }); err != nil {
@@ -70,7 +70,7 @@ func (s *sight) info(v []byte) ([]byte, error) {
 	}
 	images := int64(0)
 	seer := s.judging.sight()
-	if err := s.through(s.ctx, s.index.engine, "/images/json", func(v []byte) ([]byte, error) {
+	if err := s.through(s.ctx, s.index.engine, "/images/json", func(v value) ([]byte, error) {
 		seen, err := seer.imageSeen(v)
 		if seen != nil {
 			images++
@@ -81,7 +81,7 @@ func (s *sight) info(v []byte) ([]byte, error) {
 	}
 	// What restarts or is paused runs; the Engine counts so.
 	running := states["running"] + states["restarting"]
-	return edit(v, map[string][]byte{
+	return edit(v.raw, map[string][]byte{
 		"Containers":        counted(total),
 		"ContainersRunning": counted(running),
 		"ContainersPaused":  counted(states["paused"]),

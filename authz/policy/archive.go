@@ -29,8 +29,12 @@ const (
 	maxName = 4096
 	// maxLinkNames bounds the names of all links together.
 	maxLinkNames = 16 << 20
-	// step is how much of a file goes through at a time.
+	// step is how much is read of an archive at a time where a reader asks for
+	// less, in bytes.
 	step = 64 << 10
+	// ahead is what must be in hand, in bytes, for another header to be read
+	// before what is ready goes up: one with its records mostly takes no more.
+	ahead = 4 << 10
 	// maxWindow bounds what decompressing may hold.
 	maxWindow = 8 << 20
 )
@@ -41,11 +45,12 @@ const (
 // is given only when all of it was judged.
 type archive struct {
 	raw   io.Reader
-	sent  caller // raw
+	sent  caller        // raw
+	held  *bufio.Reader // sent
 	in    *tar.Reader
 	out   *tar.Writer
-	ready bytes.Buffer // written anew and not yet read
-	open  bool         // within a file
+	ready written // written anew and not yet read
+	open  bool    // within a file
 	links map[string]bool
 	names int             // bytes of the links' names
 	seen  map[string]bool // judged files
@@ -63,7 +68,22 @@ type archive struct {
 	// files refuses named pipes, at which an Engine that reads files by the
 	// names given in others would wait for ever.
 	files bool
-	buf   []byte
+}
+
+// written takes what the writer writes. The contents of a file are passing: they
+// lie where the reader wants them already and are only counted.
+type written struct {
+	buffer  bytes.Buffer
+	passing bool
+	passed  int
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	if w.passing {
+		w.passed += len(p)
+		return len(p), nil
+	}
+	return w.buffer.Write(p)
 }
 
 // caller is what the caller sends. It keeps the error that ended it: a caller
@@ -89,42 +109,76 @@ func malformed(format string, args ...interface{}) error {
 	return &router.Error{Status: http.StatusBadRequest, Message: "archive: " + fmt.Sprintf(format, args...)}
 }
 
-// Read gives the archive as it was judged so far.
-func (a *archive) Read(p []byte) (int, error) {
-	for a.ready.Len() == 0 {
-		if a.err != nil {
-			return 0, a.err
+// Read gives the archive as it was judged so far, and goes on with what is in
+// hand: small files would else go up in a write each.
+func (a *archive) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if a.ready.buffer.Len() > 0 {
+			k, _ := a.ready.buffer.Read(p[n:])
+			n += k
+			continue
 		}
-		a.err = a.advance()
+		if a.err != nil || n > 0 && a.waits() {
+			break
+		}
+		var k int
+		k, a.err = a.advance(p[n:])
+		n += k
 	}
-	return a.ready.Read(p)
+	if n > 0 || len(p) == 0 {
+		return n, nil
+	}
+	return 0, a.err
 }
 
-// advance brings one more piece through; io.EOF at the end.
-func (a *archive) advance() error {
+// waits says whether it may take time to go on.
+func (a *archive) waits() bool {
+	if a.open {
+		return a.held.Buffered() == 0
+	}
+	return a.held.Buffered() < ahead
+}
+
+// advance brings one more piece through: n bytes of it into p, the rest behind
+// what is ready. The error is io.EOF at the end.
+func (a *archive) advance(p []byte) (n int, err error) {
 	if a.in == nil {
 		a.sent.Reader = a.raw
-		plain, err := decompress(&a.sent)
+		a.held = bufio.NewReaderSize(&a.sent, step)
+		plain, err := decompress(a.held)
 		if err != nil {
-			return a.broken(err)
+			return 0, a.broken(err)
 		}
 		a.in, a.out = tar.NewReader(plain), tar.NewWriter(&a.ready)
-		a.links, a.seen, a.above, a.buf = map[string]bool{}, map[string]bool{}, map[string]bool{}, make([]byte, step)
+		a.links, a.seen, a.above = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	}
 	if !a.open {
-		return a.next()
+		return 0, a.next()
 	}
-	n, err := a.in.Read(a.buf)
-	if n > 0 {
-		if _, werr := a.out.Write(a.buf[:n]); werr != nil {
-			return malformed("writing it anew: %v", werr)
-		}
+	n, err = a.in.Read(p)
+	if err := a.pass(p[:n]); err != nil {
+		return 0, err
 	}
 	switch {
 	case err == io.EOF:
 		a.open = false
 	case err != nil:
-		return a.broken(err)
+		return n, a.broken(err)
+	}
+	return n, nil
+}
+
+// pass lets contents go up from where they lie. The writer only keeps count of
+// them: so it knows where the file ends, and what to fill its last block with.
+func (a *archive) pass(p []byte) error {
+	a.ready.passing, a.ready.passed = true, 0
+	_, err := a.out.Write(p)
+	a.ready.passing = false
+	if err == nil && a.ready.passed != len(p) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return malformed("writing it anew: %v", err)
 	}
 	return nil
 }
@@ -255,8 +309,7 @@ func (a *archive) whole(h *tar.Header, name string) error {
 }
 
 // decompress tells the compression as the Engine does, by the first bytes.
-func decompress(raw io.Reader) (io.Reader, error) {
-	r := bufio.NewReaderSize(raw, step)
+func decompress(r *bufio.Reader) (io.Reader, error) {
 	head, err := r.Peek(6)
 	if err != nil && err != io.EOF {
 		return nil, err

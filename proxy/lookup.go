@@ -37,8 +37,9 @@ func (e *Engine) Post(ctx context.Context, path string, body []byte) ([]byte, er
 }
 
 func (e *Engine) lookUp(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
+	within := &limited{Context: ctx, deadline: time.Now().Add(lookupTime)}
+	defer within.end()
+	ctx = within
 	a, err := e.send(ctx, method, path, body)
 	if err != nil {
 		return nil, e.away(ctx, err)
@@ -54,6 +55,67 @@ func (e *Engine) lookUp(ctx context.Context, method, path string, body []byte) (
 		return answer, nil
 	}
 	return nil, e.refusal(a, answer)
+}
+
+// limited is a context with a deadline that asks nothing of its parent before
+// somebody waits for it: a caller's connection is watched from then on, which
+// costs more than a lookup that is answered at once, as most are.
+type limited struct {
+	context.Context
+	deadline time.Time
+
+	mu     sync.Mutex
+	inner  context.Context
+	cancel context.CancelFunc
+}
+
+func (l *limited) Deadline() (time.Time, bool) {
+	if at, ok := l.Context.Deadline(); ok && at.Before(l.deadline) {
+		return at, true
+	}
+	return l.deadline, true
+}
+
+func (l *limited) Done() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inner == nil {
+		l.inner, l.cancel = context.WithDeadline(l.Context, l.deadline)
+	}
+	return l.inner.Done()
+}
+
+func (l *limited) Err() error {
+	l.mu.Lock()
+	inner := l.inner
+	l.mu.Unlock()
+	switch {
+	case inner != nil:
+		return inner.Err()
+	case l.Context.Err() == nil && !time.Now().Before(l.deadline):
+		return context.DeadlineExceeded
+	}
+	return l.Context.Err()
+}
+
+// Value goes by way of the context that Done made, by which others know it.
+func (l *limited) Value(key any) any {
+	l.mu.Lock()
+	inner := l.inner
+	l.mu.Unlock()
+	if inner != nil {
+		return inner.Value(key)
+	}
+	return l.Context.Value(key)
+}
+
+// end lets go of what Done has made.
+func (l *limited) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancel != nil {
+		l.cancel()
+	}
 }
 
 // Stream gives the answer to GET path, of the Engine's newest API version, as

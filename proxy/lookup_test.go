@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,5 +169,54 @@ func TestStreamEnds(t *testing.T) {
 	defer cancel()
 	if _, err := e.Stream(ctx, "/events"); !errors.Is(err, context.DeadlineExceeded) && err == nil {
 		t.Errorf("a head that does not come: %v", err)
+	}
+}
+
+// asked is a context that counts who waits for its end.
+type asked struct {
+	context.Context
+	times atomic.Int32
+}
+
+func (a *asked) Done() <-chan struct{} {
+	a.times.Add(1)
+	return a.Context.Done()
+}
+
+// TestLookupContext: a caller is watched only during lookups that take long,
+// and those end with it.
+func TestLookupContext(t *testing.T) {
+	e, _ := lookUp(t)
+	ctx, gone := context.WithCancel(t.Context())
+	caller := &asked{Context: ctx}
+	for range 3 { // the first may have to dial
+		caller.times.Store(0)
+		if _, err := e.Get(caller, "/networks"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := caller.times.Load(); n > 0 {
+		t.Errorf("the caller is watched, %d times", n)
+	}
+	time.AfterFunc(50*time.Millisecond, gone)
+	begin := time.Now()
+	_, err := e.Get(caller, "/containers/slow-5s/json")
+	said(t, err, statusGone, "the caller has gone")
+	if took := time.Since(begin); took > 3*time.Second || caller.times.Load() == 0 {
+		t.Errorf("it went on for %v", took)
+	}
+
+	l := &limited{Context: t.Context(), deadline: time.Now().Add(20 * time.Millisecond)}
+	defer l.end()
+	if err := l.Err(); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(25 * time.Millisecond)
+	if err := l.Err(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("late: %v", err)
+	}
+	<-l.Done()
+	if at, ok := l.Deadline(); !ok || at != l.deadline || context.Cause(l) != context.DeadlineExceeded {
+		t.Errorf("%v, %v, %v", at, ok, context.Cause(l))
 	}
 }

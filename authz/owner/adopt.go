@@ -159,13 +159,24 @@ func (o *Owner) readAdopted() {
 	o.adopted.mu.Unlock()
 	for a, user := range by {
 		if old[a] != user {
-			o.index(a.Engine).drop(a.Kind, a.ID)
+			o.index(a.Engine).disown(a.Kind, a.ID)
 		}
 	}
 	for a := range old {
 		if _, ok := by[a]; !ok {
-			o.index(a.Engine).drop(a.Kind, a.ID)
+			o.index(a.Engine).disown(a.Kind, a.ID)
 		}
+	}
+}
+
+// disown forgets whose an object is.
+func (x *index) disown(kind router.Kind, id string) {
+	x.drop(kind, id)
+	switch kind {
+	case router.Image:
+		x.images.changes.happened()
+	case router.Volume:
+		x.volumes.changes.happened()
 	}
 }
 

@@ -25,6 +25,8 @@ type fake struct {
 	asked  []string
 	posted []string
 	events *io.PipeWriter // of the last stream
+
+	answered func(path string) // called when an answer is on its way; may be nil
 }
 
 func newFake() *fake {
@@ -47,9 +49,14 @@ const imageID = "sha256:11111111111111111111111111111111111111111111111111111111
 
 func (f *fake) Get(_ context.Context, _, path string) ([]byte, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.asked = append(f.asked, path)
-	if text, ok := f.says[path]; ok {
+	text, ok := f.says[path]
+	answered := f.answered
+	f.mu.Unlock()
+	if answered != nil {
+		answered(path)
+	}
+	if ok {
 		return []byte(text), nil
 	}
 	return nil, &router.Error{Status: 404, Message: "no such thing: " + path}

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -124,5 +126,52 @@ func TestMayUse(t *testing.T) {
 		if status(err) != 404 || !strings.HasSuffix(err.Error(), test.missing) {
 			t.Errorf("%s %s: %+v %v", test.user, test.target, d, err)
 		}
+	}
+}
+
+// TestImageMoves moves a name over and over through moorgate: whoever makes a
+// container right behind gets what it means by then. Moved beside moorgate it is
+// followed within a moment.
+func TestImageMoves(t *testing.T) {
+	t.Parallel()
+	f := real(t)
+	f.watch()
+	name := f.mark + "moving"
+	ids := make([]string, 2)
+	for i := range ids {
+		box := f.container("alice", fmt.Sprintf("from%d", i), "")
+		a := f.expect(f.as("alice", "POST", fmt.Sprintf("/commit?container=%s&repo=%skeep%d", box, f.mark, i), ""), 201)
+		ids[i] = a.id()
+		t.Cleanup(func() { f.direct("DELETE", "/images/"+ids[i]+"?force=1", "") })
+	}
+	t.Cleanup(func() { f.direct("DELETE", "/images/"+name, "") })
+	madeOf := func() string {
+		a := f.expect(f.as("alice", "POST", "/v1.41/containers/create", `{"Image":"`+name+`","Cmd":["true"]}`), 201)
+		defer f.direct("DELETE", "/containers/"+a.id(), "")
+		var c struct{ Image string }
+		if err := json.Unmarshal([]byte(f.direct("GET", "/containers/"+a.id()+"/json", "").text), &c); err != nil {
+			t.Fatal(err)
+		}
+		return c.Image
+	}
+	for i := range 20 {
+		want := ids[i%2]
+		f.expect(f.as("alice", "POST", "/images/"+want+"/tag?repo="+name, ""), 201)
+		for range 2 {
+			if got := madeOf(); got != want {
+				t.Fatalf("round %d: made of %s, not of %s", i, got, want)
+			}
+		}
+	}
+	f.expect(f.as("alice", "DELETE", "/images/"+name, ""), 200)
+	if a := f.as("alice", "POST", "/v1.41/containers/create", `{"Image":"`+name+`"}`); a.code != 404 {
+		t.Errorf("it is gone: %d %s", a.code, a.text)
+	}
+
+	settled := func() bool { _, ok := f.index("local").images.changes.settled(); return ok }
+	for i := range 4 {
+		f.until("names are remembered", settled)
+		f.expect(f.direct("POST", "/images/"+ids[i%2]+"/tag?repo="+name, ""), 201)
+		f.until("the new one is meant", func() bool { return madeOf() == ids[i%2] })
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"moorgate/router"
@@ -60,6 +61,12 @@ type index struct {
 
 	live atomic.Bool // events come in, and all that was there when they began is known
 
+	// What names lately meant that the events alone do not tell. Of a volume
+	// it is whose it is.
+	images  recent[foundImage]
+	volumes recent[string]
+	now     func() time.Time
+
 	mu      sync.RWMutex
 	objects map[key]*object
 	names   map[key]string           // names to ids; containers, networks, services, secrets, configs
@@ -71,7 +78,9 @@ type index struct {
 }
 
 func newIndex(engine string, ask Engines, owner func(string, *object, map[string]string) string) *index {
-	x := &index{engine: engine, ask: ask, owner: owner}
+	x := &index{engine: engine, ask: ask, owner: owner, now: time.Now}
+	x.images.live, x.images.changes = &x.live, &changes{}
+	x.volumes.live, x.volumes.changes = &x.live, &changes{}
 	x.objects, x.names = map[key]*object{}, map[key]string{}
 	x.ids, x.mounts = map[router.Kind][]string{}, map[string][]string{}
 	x.past, x.doubts = map[key]*object{}, map[string]string{}
@@ -85,6 +94,8 @@ func (o *Owner) index(engine string) *index {
 	x := o.indexes[engine]
 	if x == nil {
 		x = newIndex(engine, o.Engines, o.labelled)
+		x.now = o.Now
+		x.images.changes, x.volumes.changes = o.memory.changed(engine, router.Image), o.memory.changed(engine, router.Volume)
 		o.indexes[engine] = x
 	}
 	return x

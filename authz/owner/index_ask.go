@@ -141,20 +141,33 @@ func (x *index) newest(ctx context.Context) string {
 // keeps the answer. What there is not is errMissing; other errors say that it
 // could not be found out.
 func (x *index) lookup(ctx context.Context, kind router.Kind, name string) (*object, error) {
+	if kind == router.Image && askable(name) {
+		found, err := x.image(ctx, name)
+		if err != nil {
+			return nil, notFound(err, kind, name)
+		}
+		return found.object, nil
+	}
 	path := pathOf(kind, name)
 	if path == "" {
 		return nil, errMissing
 	}
 	answer, err := x.ask.Get(ctx, x.engine, path)
-	switch code := status(err); {
-	case code == 404 || code == 400:
-		return nil, errMissing
-	case code >= 500 && code < 502 && strings.Contains(err.Error(), "ultiple IDs found"): // what 20.10 says of a prefix of several
-		return nil, errMissing
-	case err != nil:
-		return nil, fmt.Errorf("looking up %s %.128q: %w", kind, name, err)
+	if err != nil {
+		return nil, notFound(err, kind, name)
 	}
 	return x.take(ctx, kind, answer)
+}
+
+// notFound makes what lookup gives of an error of Engines.
+func notFound(err error, kind router.Kind, name string) error {
+	switch code := status(err); {
+	case code == 404 || code == 400:
+		return errMissing
+	case code >= 500 && code < 502 && strings.Contains(err.Error(), "ultiple IDs found"): // what 20.10 says of a prefix of several
+		return errMissing
+	}
+	return fmt.Errorf("looking up %s %.128q: %w", kind, name, err)
 }
 
 // take keeps what the Engine says of one object.
@@ -179,8 +192,18 @@ func (x *index) take(ctx context.Context, kind router.Kind, answer []byte) (*obj
 	if kind == router.Container {
 		o.claim = labels[Label]
 	}
+	if kind == router.Volume {
+		x.volumeSeen(o)
+	}
 	x.put(o)
 	return o, nil
+}
+
+// volumeSeen forgets what was remembered of a volume that is another's by now.
+func (x *index) volumeSeen(o *object) {
+	if owner, ok := x.volumes.get(o.ID, x.now()); ok && owner != x.ownerOfVolume(o) {
+		x.volumes.changes.happened()
+	}
 }
 
 // taskOwner is whose a task is that says that it runs in a container.

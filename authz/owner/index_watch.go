@@ -49,7 +49,7 @@ func (o *Owner) keep(ctx context.Context, x *index) {
 	told := false
 	for ctx.Err() == nil {
 		err := x.follow(ctx)
-		x.live.Store(false)
+		x.lose()
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,10 +67,18 @@ func (o *Owner) keep(ctx context.Context, x *index) {
 	}
 }
 
+// lose is called when events come in no more. When they do again it may be
+// another Engine that sends them.
+func (x *index) lose() {
+	x.live.Store(false)
+	x.images.changes.happened()
+	x.volumes.changes.happened()
+}
+
 // watched are the events that change whose an id is, or what it is called.
 var watched = router.Filters{
 	"type":  {"container", "network", "volume", "image", "service", "secret", "config"},
-	"event": {"create", "destroy", "rename", "remove", "update", "delete", "tag", "untag"},
+	"event": {"create", "destroy", "rename", "remove", "update", "delete", "tag", "untag", "pull", "load", "import", "prune"},
 }
 
 // follow reads what there is, and then what happens, until the stream ends. It
@@ -188,6 +196,12 @@ type change struct {
 // Engine, which drops events for a reader that is slow.
 func (x *index) happened(e *change) {
 	kind, id := router.Kind(e.Type), e.Actor.ID
+	switch {
+	case kind == router.Image:
+		x.images.changes.happened()
+	case kind == router.Volume && e.Action != "create" && !unnamed(id): // what is remembered is there, and has a name of its own
+		x.volumes.changes.happened()
+	}
 	switch e.Action {
 	case "create":
 		if kind != router.Container && kind != router.Network {

@@ -1,13 +1,17 @@
 package owner
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"moorgate/authz/identity"
 	"moorgate/router"
@@ -65,5 +69,67 @@ func BenchmarkInspect(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		mux.ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkCreate is what ownership adds to a container that mounts volumes of
+// the caller's and is made of an image that was asked for a moment ago.
+func BenchmarkCreate(b *testing.B) {
+	text, err := os.ReadFile("../../cmd/moorgate/testdata/bench/create.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var body bytes.Buffer
+	if err := json.Compact(&body, text); err != nil {
+		b.Fatal(err)
+	}
+	engine := newFake()
+	engine.say("/networks", `[{"Id":"`+fullID(1)+`","Name":"shop_default","Labels":{"moorgate.owner":"alice"}}]`)
+	engine.say("/images/registry.example.com/shop/worker:2.14.1/json", `{"Id":"`+imageID+`","RepoTags":["registry.example.com/shop/worker:2.14.1"]}`)
+	now := time.Now()
+	o := newOwner(engine, func(o *Options) { o.Now = func() time.Time { return now } })
+	live(b, o)
+	who := identity.Identity{User: "alice"}
+	request := httptest.NewRequest("POST", "/v1.41/containers/create?name=shop-worker-1", nil)
+	request.Header = http.Header{"Content-Type": {"application/json"}}
+	request.ContentLength = int64(body.Len())
+	var call *router.Call
+	mux := router.NewMux(router.Table(), router.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request, c *router.Call) error {
+		call = c
+		c.Engine = "local"
+		return nil
+	}))
+	read := func() {
+		request.Body = io.NopCloser(bytes.NewReader(body.Bytes()))
+		mux.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	made := `{"Id":"` + fullID(2) + `","Warnings":[]}`
+	create := func() {
+		if d, err := o.Authorize(context.Background(), who, call); !d.Allow || err != nil {
+			b.Fatal(d, err)
+		}
+		resp := &http.Response{StatusCode: 201, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(made))}
+		if d, err := o.Review(context.Background(), who, call, resp); !d.Allow || err != nil {
+			b.Fatal(d, err)
+		}
+	}
+	read()
+	create()
+	asked := len(engine.asked) + len(engine.posted)
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			read()
+		}
+	})
+	b.Run("read and judged", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			read()
+			create()
+		}
+	})
+	if more := len(engine.asked) + len(engine.posted) - asked; more > 0 {
+		b.Errorf("the Engine was asked %d times more", more)
 	}
 }

@@ -98,6 +98,7 @@ type Memory struct {
 	locks   volumeLocks
 	givings givings
 	used    usage
+	changes sync.Map // what may change what names mean, by engine and kind (recent.go)
 	seal    [32]byte // the key that image labels are sealed with
 
 	sealed sync.Once // keepSeal was asked
@@ -181,6 +182,8 @@ type judging struct {
 	own   bool // the caller sees and touches only what is theirs
 
 	pins    []router.Pin // what touch resolved
+	mounts  []string     // the named volumes that a container is to mount
+	driven  bool         // something is said of the drivers of these
 	updated *object      // what an update replaces; nil for no update or nothing there
 	source  *object      // the image that a call tags
 }
@@ -198,14 +201,16 @@ func (o *Owner) judging(ctx context.Context, who identity.Identity, call *router
 func (o *Owner) Authorize(ctx context.Context, who identity.Identity, call *router.Call) (authz.Decision, error) {
 	j := o.judging(ctx, who, call)
 	for _, step := range [...]func() error{
-		j.rate,    // requests a second (quota_rate.go)
-		j.unfaked, // labels that only moorgate sets (stamp.go)
-		j.touch,   // every object that is named (resolve.go)
-		j.stamp,   // what is made (stamp.go)
-		j.narrow,  // lists, prunes, events (filter.go)
-		j.reserve, // quotas (quota.go)
-		j.load,    // names in archives of images (load.go)
-		j.mount,   // named volumes (volume.go)
+		j.rate,     // requests a second (quota_rate.go)
+		j.unfaked,  // labels that only moorgate sets (stamp.go)
+		j.unsettle, // what was known of images (image.go)
+		j.touch,    // every object that is named (resolve.go)
+		j.want,     // volumes that are mounted (volume.go), before the body is edited
+		j.stamp,    // what is made (stamp.go)
+		j.narrow,   // lists, prunes, events (filter.go)
+		j.reserve,  // quotas (quota.go)
+		j.load,     // names in archives of images (load.go)
+		j.mount,    // named volumes (volume.go)
 	} {
 		if err := step(); err != nil {
 			j.release()

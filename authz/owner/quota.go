@@ -28,6 +28,8 @@ type pending struct {
 	goneAt  time.Time // when the caller had gone without an answer; zero while there is one
 	pulled  time.Time
 	counted bool // it stands in its account
+
+	late *time.Timer // see note
 }
 
 type reservedKind uint8
@@ -276,8 +278,35 @@ func (u *usage) note(ctx context.Context, call *router.Call, p *pending) {
 		u.calls = map[*router.Call]*pending{}
 	}
 	u.calls[call] = p
+	p.late = afterwards(ctx, func() bool { return u.left(call, p) }, func() { u.leave(call, p) })
 	u.mu.Unlock()
-	context.AfterFunc(ctx, func() { u.leave(call, p) })
+}
+
+// left says whether a call's answer is still to come.
+func (u *usage) left(call *router.Call, p *pending) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.calls[call] == p
+}
+
+// patience is how long a call may take before anybody looks whether its caller
+// has gone: to watch a connection costs more than all else that is done here,
+// and most calls are answered before.
+const patience = 50 * time.Millisecond
+
+// afterwards does what is left to do when a call is over, unless by then it
+// does not wait any more. Whoever has done it stops the timer.
+func afterwards(ctx context.Context, waits func() bool, do func()) *time.Timer {
+	return time.AfterFunc(patience, func() {
+		if !waits() {
+			return
+		}
+		context.AfterFunc(ctx, func() {
+			if waits() {
+				do()
+			}
+		})
+	})
 }
 
 // end gives what a call left, once.
@@ -286,5 +315,8 @@ func (u *usage) end(call *router.Call) *pending {
 	defer u.mu.Unlock()
 	p := u.calls[call]
 	delete(u.calls, call)
+	if p != nil {
+		p.late.Stop()
+	}
 	return p
 }

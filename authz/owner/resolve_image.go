@@ -12,8 +12,8 @@ import (
 )
 
 // lookImage finds an image by whatever the Engine takes for one; errMissing if
-// there is none. It asks each time: names move from image to image, and what a
-// build has just made must not be taken for what was there before.
+// there is none. Names move from image to image, and what a build has just made
+// must not be taken for what was there before: see recent.
 func (j *judging) lookImage(name string) (*object, error) {
 	return j.index.lookup(j.ctx, router.Image, name)
 }

@@ -160,16 +160,24 @@ func unfakedChanges(changes []string) error {
 	return nil
 }
 
+// Where what is made says whose it is, and what it is made of.
+var (
+	labelPath      = []string{"Labels", Label}
+	imageLabelPath = []string{"Labels", imageLabel}
+	imagePath      = []string{"Image"}
+)
+
 // stamp marks what the call makes as the caller's, and makes the edits that
 // touch asks for.
 func (j *judging) stamp() error {
 	var edits []router.Edit
 	label := func(path ...string) {
-		edits = append(edits, router.Edit{Path: append(path, Label), Value: j.who.User})
+		edits = append(edits, router.Edit{Path: path, Value: j.who.User})
 	}
 	switch j.call.Action {
 	case "container.create":
-		label("Labels")
+		edits = make([]router.Edit, 0, 5)
+		label(labelPath...)
 		if j.who.Session != "" {
 			edits = append(edits, router.Edit{Path: []string{"Labels", sessionLabel}, Value: j.who.Session})
 		}
@@ -179,16 +187,16 @@ func (j *judging) stamp() error {
 		}
 		edits = append(edits, more...)
 	case "network.create":
-		label("Labels")
+		label(labelPath...)
 		if j.own {
 			edits = append(edits, router.Edit{Path: []string{"CheckDuplicate"}, Value: true})
 		}
 	case "volume.create", "secret.create", "config.create":
-		label("Labels")
+		label(labelPath...)
 	case "service.create":
-		label("Labels")
+		label(labelPath...)
 		if j.call.Body.Root().At("TaskTemplate", "ContainerSpec").Exists() {
-			label("TaskTemplate", "ContainerSpec", "Labels")
+			label("TaskTemplate", "ContainerSpec", "Labels", Label)
 		}
 	case "service.update", "secret.update", "config.update":
 		edits = j.restamp()
@@ -223,9 +231,9 @@ func (j *judging) stampContainer() ([]router.Edit, error) {
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, router.Edit{Path: []string{"Labels", imageLabel}, Value: o.ID})
+		edits = append(edits, router.Edit{Path: imageLabelPath, Value: o.ID})
 		if j.own && image != o.ID { // else a tag that moves meanwhile would make a container of nobody's
-			edits = append(edits, router.Edit{Path: []string{"Image"}, Value: o.ID})
+			edits = append(edits, router.Edit{Path: imagePath, Value: o.ID})
 		}
 	}
 	mounts := root.At("HostConfig", "Mounts")

@@ -1,126 +1,14 @@
 package owner
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"moorgate/router"
 )
-
-// volumeLocks keep a volume from being removed between the moment when it is
-// found to be the caller's and the moment when the Engine has mounted it: a
-// volume has no id that could be sent in its name's place, and another of the
-// same name may belong to another. Mounts share a name, a removal has it alone.
-type volumeLocks struct {
-	mu      sync.Mutex
-	held    map[string]*hold
-	pending sync.Map // *router.Call to func(): what its answer releases
-}
-
-type hold struct {
-	mounts  int
-	removes bool
-	changed chan struct{} // closed when either changes
-}
-
-const (
-	// lockWait is how long a call waits for what others do with a volume.
-	lockWait = 10 * time.Second
-	// lockGrace is how long the Engine may go on with a call whose caller has gone.
-	lockGrace = 5 * time.Second
-)
-
-// take holds a name, alone to remove it, else with other mounts.
-func (l *volumeLocks) take(ctx context.Context, name string, remove bool) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	for {
-		l.mu.Lock()
-		h := l.held[name]
-		if h == nil {
-			if l.held == nil {
-				l.held = map[string]*hold{}
-			}
-			h = &hold{changed: make(chan struct{})}
-			l.held[name] = h
-		}
-		if !h.removes && (!remove || h.mounts == 0) {
-			if h.removes = remove; !remove {
-				h.mounts++
-			}
-			l.mu.Unlock()
-			return func() { l.give(name, remove) }, nil
-		}
-		changed := h.changed
-		l.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func (l *volumeLocks) give(name string, removed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	h := l.held[name]
-	if removed {
-		h.removes = false
-	} else {
-		h.mounts--
-	}
-	close(h.changed)
-	if h.changed = make(chan struct{}); !h.removes && h.mounts == 0 {
-		delete(l.held, name)
-	}
-}
-
-// lock holds names until the call is answered.
-func (j *judging) lock(remove bool, names ...string) error {
-	l := &j.memory.locks
-	slices.Sort(names) // two calls that wait for each other would wait for ever
-	var releases []func()
-	release := func() {
-		for _, r := range releases {
-			r()
-		}
-	}
-	for _, name := range slices.Compact(names) {
-		r, err := l.take(j.ctx, j.call.Engine+"\x00"+name, remove)
-		if err != nil {
-			release()
-			return &router.Error{Status: 409, Message: "volume is in use: another call mounts or removes it: try again", Err: err}
-		}
-		releases = append(releases, r)
-	}
-	once := sync.OnceFunc(release)
-	call := j.call
-	old, _ := l.pending.Swap(call, func() { l.pending.Delete(call); once() })
-	if again, ok := old.(func()); ok { // explain judges a call twice
-		again()
-		l.pending.Store(call, func() { l.pending.Delete(call); once() })
-	}
-	context.AfterFunc(j.ctx, func() {
-		if _, waits := l.pending.Load(call); waits {
-			time.AfterFunc(lockGrace, func() { l.settle(call) })
-		}
-	})
-	return nil
-}
-
-// settle releases what a call holds, once the Engine has answered it.
-func (l *volumeLocks) settle(call *router.Call) {
-	if release, ok := l.pending.LoadAndDelete(call); ok {
-		release.(func())()
-	}
-}
 
 // Names that are locked beside those of volumes; no volume has such a one.
 const (
@@ -150,6 +38,31 @@ func (j *judging) volume(ref router.Ref) error {
 	return err
 }
 
+// want finds the named volumes that a container is to mount.
+func (j *judging) want() error {
+	if j.call.Action != "container.create" || j.Offline {
+		return nil
+	}
+	refs, err := j.call.Further()
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if ref.Kind == router.Volume && ref.Use == router.UsesOrMakes {
+			j.mounts = append(j.mounts, ref.Name)
+		}
+	}
+	if len(j.mounts) == 0 {
+		return nil
+	}
+	host := j.call.Body.Root().Get("HostConfig")
+	j.driven = !host.Get("VolumeDriver").Empty()
+	for m := range host.Get("Mounts").Elements() {
+		j.driven = j.driven || !m.At("VolumeOptions", "DriverConfig").Empty()
+	}
+	return nil
+}
+
 // mount makes the named volumes that a container is to mount, before the
 // Engine does: it would make them without a label, or mount another's. One
 // that is there already comes back as it is.
@@ -177,20 +90,33 @@ func (j *judging) mount() error {
 	default:
 		return nil
 	}
+	if len(j.mounts) == 0 {
+		return nil
+	}
+	if err := j.lock(false, append(j.mounts, allVolumes, volumesOf+j.who.User)...); err != nil {
+		return err
+	}
+	if err := j.makeVolumes(); err != nil {
+		j.memory.locks.settle(j.call)
+		return err
+	}
+	return nil
+}
+
+// makeVolumes makes what may not be there. It holds the names of all.
+func (j *judging) makeVolumes() error {
+	if !slices.ContainsFunc(j.mounts, func(name string) bool { return !j.mayMount(name) }) {
+		return nil
+	}
 	wanted, err := j.volumes()
-	if err != nil || len(wanted) == 0 {
-		return err
-	}
-	names := []string{allVolumes, volumesOf + j.who.User}
-	for _, v := range wanted {
-		names = append(names, v.Name)
-	}
-	if err := j.lock(false, names...); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, v := range wanted {
+		if j.mayMount(v.Name) {
+			continue
+		}
 		if err := j.makeVolume(v); err != nil {
-			j.memory.locks.settle(j.call)
 			return err
 		}
 	}
@@ -253,9 +179,24 @@ func (j *judging) volumes() ([]newVolume, error) {
 	return all, nil
 }
 
+// mayMount says whether a volume was there a moment ago and the caller may
+// mount it: nothing need be made ahead then. No call through moorgate has
+// removed it since, nor can while this one holds its name. Somebody beside
+// moorgate can, in the moment until the Engine's event of that comes in: then
+// the Engine makes one that is nobody's, which only adopting hands to anyone,
+// as it would if it were removed right behind the question.
+func (j *judging) mayMount(name string) bool {
+	if j.driven || unnamed(name) {
+		return false // the Engine has to compare; whose one without a name is, may change
+	}
+	owner, ok := j.index.volumes.get(name, j.Now())
+	return ok && (!j.own || owner == j.who.User)
+}
+
 // makeVolume makes a volume, or finds that there is one that the caller may
 // mount.
 func (j *judging) makeVolume(v newVolume) error {
+	when := j.index.volumes.asking(j.Now())
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -271,7 +212,11 @@ func (j *judging) makeVolume(v newVolume) error {
 	if err != nil {
 		return err
 	}
-	if j.own && j.index.ownerOfVolume(o) != j.who.User {
+	owner := j.index.ownerOfVolume(o)
+	if o.ID == v.Name {
+		j.index.volumes.keep(v.Name, owner, when)
+	}
+	if j.own && owner != j.who.User {
 		return volumeTaken(v.Name)
 	}
 	return nil

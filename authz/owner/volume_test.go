@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -139,38 +140,41 @@ func TestVolumeRace(t *testing.T) {
 func TestVolumeLocks(t *testing.T) {
 	l := &volumeLocks{}
 	ctx := context.Background()
-	one, _ := l.take(ctx, "v", false)
-	two, err := l.take(ctx, "v", false)
-	if err != nil {
+	v, w := volumeName{"local", "v"}, volumeName{"local", "w"}
+	give := func(remove bool, names ...volumeName) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.give(remove, names)
+	}
+	if err := errors.Join(l.take(ctx, false, v), l.take(ctx, false, v)); err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan func())
-	go func() {
-		release, err := l.take(ctx, "v", true)
-		if err != nil {
-			t.Error(err)
-		}
-		got <- release
-	}()
-	one()
+	got := make(chan error)
+	go func() { got <- l.take(ctx, true, w, v) }()
+	give(false, v)
 	select {
 	case <-got:
 		t.Fatal("removed while it is mounted")
 	case <-time.After(20 * time.Millisecond):
 	}
-	two()
-	release := <-got
+	if err := l.take(ctx, false, w); err != nil {
+		t.Errorf("who waits for one name keeps another: %v", err)
+	}
+	give(false, w)
+	give(false, v)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
 	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
-	if _, err := l.take(short, "v", false); err == nil {
+	if err := l.take(short, false, v); err == nil {
 		t.Error("mounted while it is removed")
 	}
-	if other, err := l.take(ctx, "w", true); err != nil {
-		t.Error("another name waits, too")
-	} else {
-		other()
+	if err := l.take(ctx, true, volumeName{"local", "x"}, volumeName{"other", "v"}); err != nil {
+		t.Errorf("other names wait, too: %v", err)
 	}
-	release()
+	give(true, volumeName{"local", "x"}, volumeName{"other", "v"})
+	give(true, w, v)
 	if len(l.held) != 0 {
 		t.Errorf("%d names are held for ever", len(l.held))
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	"moorgate/router"
 )
@@ -56,7 +57,7 @@ func (j *asks) judge() *refusal {
 		return no
 	}
 	if body, ok := bodies[j.call.Action]; ok {
-		if no := j.walk(body, "body", j.call.Body.Root()); no != nil {
+		if no := j.walk(body.of(j.call.Body.Shape()), "body", j.call.Body.Root()); no != nil {
 			return no
 		}
 	}
@@ -107,6 +108,8 @@ type term struct {
 	judge   func(j *asks, name string, v router.Value) *refusal
 	members terms // of an object: each has its own, and one that has none is refused
 	each    *term // of a list's elements or a map's values
+
+	made sync.Map // router.Shape to *readyTerm
 }
 
 // terms are the verdicts on an object's members. The Engine's types have no
@@ -159,45 +162,6 @@ func oneOf(why string, texts ...string) *term {
 		}
 		return refuse("containers", "%s %s %s", name, shown(v), why)
 	})
-}
-
-func (j *asks) walk(t *term, name string, v router.Value) *refusal {
-	if t.judge != nil {
-		if no := t.judge(j, name, v); no != nil {
-			return no
-		}
-	}
-	if t.each != nil {
-		for element := range v.Elements() {
-			if no := j.walk(t.each, name, element); no != nil {
-				return no
-			}
-		}
-		for key, member := range v.Members() {
-			if no := j.walk(t.each, key, member); no != nil {
-				return no
-			}
-		}
-	}
-	if t.members == nil {
-		return nil
-	}
-	for key, member := range v.Members() {
-		if !member.Exists() {
-			continue // the Engine takes null for a field that is not there
-		}
-		sub, known := t.members[key]
-		switch {
-		case sub == free || !known && (j.pass || member.Empty()):
-		case !known:
-			return refuse("containers.unknown_fields", "%.128s is not known here: leave it out", key)
-		default:
-			if no := j.walk(sub, key, member); no != nil {
-				return no
-			}
-		}
-	}
-	return nil
 }
 
 // unknown refuses fields and query keys that this version does not know: the

@@ -57,7 +57,7 @@ func (j *asks) walkText(t *term, name, text string) *refusal {
 		j.err = err
 		return nil
 	}
-	return j.walk(t, name, d.Root())
+	return j.walk(t.of(d.Shape()), name, d.Root())
 }
 
 // outputs are what BuildKit may make of a result: each goes back to the caller

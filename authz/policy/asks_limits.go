@@ -51,6 +51,7 @@ type member struct {
 // gives what to write where it asks for nothing.
 func (j *asks) limits() (fill []member, no *refusal) {
 	want, most := &j.has, &j.rules.Limits
+	fill = make([]member, 0, usualEdits)
 	if memory := int64(most.Memory); memory > 0 {
 		if no := j.memoryWithin(want, memory); no != nil {
 			return nil, no
@@ -222,7 +223,7 @@ const maxFiles = 1 << 20
 // fill has members of the object at path written.
 func (j *asks) fill(members []member, path ...string) {
 	for _, m := range members {
-		j.edits.set(m.value, append(path[:len(path):len(path)], m.name)...)
+		j.edits.write(m.value, m.name, path...)
 	}
 }
 

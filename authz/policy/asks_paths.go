@@ -16,11 +16,11 @@ func (j *asks) hostPath(text string, entries []string) (readOnly, ok bool) {
 	if !strings.HasPrefix(text, "/") || strings.Contains(text+"/", "/../") || strings.ContainsAny(text, "\x00\\") {
 		return false, false
 	}
-	parts := split(path.Clean(text))
+	text = path.Clean(text)
 	for _, entry := range entries {
 		pattern, ro := strings.CutSuffix(entry, ":ro")
 		pattern = strings.TrimSuffix(pattern, ":rw")
-		if (ok && ro) || !j.matchPath(split(pattern), parts) {
+		if (ok && ro) || !j.matchPath(pattern, text) {
 			continue
 		}
 		if ok, readOnly = true, ro; !ro {
@@ -35,22 +35,37 @@ func split(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '/' })
 }
 
+// component takes the first one off a path; "" where there is none.
+func component(text string) (first, rest string) {
+	for text != "" && text[0] == '/' {
+		text = text[1:]
+	}
+	if i := strings.IndexByte(text, '/'); i >= 0 {
+		return text[:i], text[i:]
+	}
+	return text, ""
+}
+
 // matchPath compares component by component, so that /data2 is not below
 // /data. ** at the end is the folder itself and all below it.
-func (j *asks) matchPath(pattern, parts []string) bool {
-	for i, p := range pattern {
-		if p == "**" && i == len(pattern)-1 {
-			return true
+func (j *asks) matchPath(pattern, text string) bool {
+	for {
+		p, after := component(pattern)
+		if p == "**" {
+			if last, _ := component(after); last == "" {
+				return true
+			}
 		}
-		if i == len(parts) {
-			return false
+		part, below := component(text)
+		if p == "" || part == "" {
+			return p == part
 		}
 		own, ok := j.expand(p)
-		if !ok || !glob(own, parts[i]) {
+		if !ok || !glob(own, part) {
 			return false
 		}
+		pattern, text = after, below
 	}
-	return len(pattern) == len(parts)
 }
 
 // expand writes the caller's name into a pattern; false where that name would

@@ -1,20 +1,39 @@
 package policy
 
-import "moorgate/router"
+import (
+	"slices"
+
+	"moorgate/router"
+)
 
 // edits are what one role makes of a call that it allows: names become the ids
 // that were looked at, limits are filled in, archives are judged while they go
 // up. The call stays as it is until they are made: several roles may be asked.
 type edits struct {
 	body []router.Edit
+	path []string // room for the edits' paths
 	rest []func(*router.Call)
 	note string // what is to be told of the call beside that it is allowed
 }
 
 // set writes a value into the body, where there is one.
-func (e *edits) set(value any, path ...string) {
-	e.body = append(e.body, router.Edit{Path: path, Value: value})
+func (e *edits) set(value any, path ...string) { e.write(value, "", path...) }
+
+// write is set of the member called name, if any, of the object at path.
+func (e *edits) write(value any, name string, path ...string) {
+	if e.body == nil {
+		e.body, e.path = make([]router.Edit, 0, usualEdits), make([]string, 0, 2*usualEdits)
+	}
+	from := len(e.path)
+	if e.path = append(e.path, path...); name != "" {
+		e.path = append(e.path, name)
+	}
+	e.body = append(e.body, router.Edit{Path: slices.Clip(e.path[from:]), Value: value})
 }
+
+// usualEdits is how many edits room is made for: the image, and what is filled
+// in of limits.
+const usualEdits = 8
 
 // do changes what is not in the body.
 func (e *edits) do(change func(*router.Call)) { e.rest = append(e.rest, change) }

@@ -73,19 +73,17 @@ func (p *pattern) canonical() error {
 // reference is a canonical image name, taken apart.
 type reference struct {
 	text   string
-	parts  []string
+	name   string // domain and path components
 	tag    string
 	digest string
 }
 
 func parseReference(canonical string) reference {
 	r := reference{text: canonical}
-	name, digest, _ := strings.Cut(canonical, "@")
-	r.digest = digest
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name, r.tag = name[:i], name[i+1:]
+	r.name, r.digest, _ = strings.Cut(canonical, "@")
+	if i := strings.LastIndexByte(r.name, ':'); i > strings.LastIndexByte(r.name, '/') {
+		r.name, r.tag = r.name[:i], r.name[i+1:]
 	}
-	r.parts = strings.Split(name, "/")
 	return r
 }
 
@@ -96,7 +94,7 @@ func (r reference) repository() bool { return r.tag == "" && r.digest == "" }
 // means, and touches whether it takes in any of it: the two differ for a
 // repository, which means all its tags.
 func (p *pattern) match(r reference, user string) (match, touches bool) {
-	if !matchParts(p.parts, r.parts, user) {
+	if !matchParts(p.parts, r.name, true, user) {
 		return false, false
 	}
 	switch {
@@ -112,22 +110,26 @@ func (p *pattern) match(r reference, user string) (match, touches bool) {
 	return ok, ok
 }
 
-func matchParts(pattern, parts []string, user string) bool {
+// matchParts compares component by component; more says that there is another,
+// and name is it and all behind it.
+func matchParts(pattern []string, name string, more bool, user string) bool {
 	if len(pattern) == 0 {
-		return len(parts) == 0
+		return !more
 	}
-	if len(parts) == 0 {
+	if !more {
 		return false
 	}
-	if pattern[0] == "**" {
-		for n := 1; n <= len(parts); n++ {
-			if matchParts(pattern[1:], parts[n:], user) {
-				return true
-			}
+	part, name, more := strings.Cut(name, "/")
+	if pattern[0] != "**" {
+		return globUser(pattern[0], user, part) && matchParts(pattern[1:], name, more, user)
+	}
+	for !matchParts(pattern[1:], name, more, user) {
+		if !more {
+			return false
 		}
-		return false
+		_, name, more = strings.Cut(name, "/")
 	}
-	return globUser(pattern[0], user, parts[0]) && matchParts(pattern[1:], parts[1:], user)
+	return true
 }
 
 // globUser is glob of a pattern in which ${user} is the caller's name, each

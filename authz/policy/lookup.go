@@ -1,14 +1,14 @@
 package policy
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
+	"moorgate/authz"
 	"moorgate/router"
 )
 
@@ -30,7 +30,7 @@ func (j *images) source(text, field string) (*refusal, error) {
 			return nil, err
 		}
 	}
-	if no != nil && maybeID(text) && !slices.Contains(found.names(), name) {
+	if no != nil && maybeID(text) && !slices.Contains(found.Names, name) {
 		unseen, err := j.unseen(found)
 		if err != nil {
 			return nil, err
@@ -58,7 +58,7 @@ func (j *images) source(text, field string) (*refusal, error) {
 	id := found.ID
 	switch field {
 	case "":
-		if text != id && !slices.Contains(found.names(), name) {
+		if text != id && !slices.Contains(found.Names, name) {
 			return &refusal{rule: "images", reason: fmt.Sprintf("%.128q could come to mean another image: write its name or its whole id", text)}, nil
 		}
 	case "name":
@@ -71,26 +71,25 @@ func (j *images) source(text, field string) (*refusal, error) {
 
 // unseen says whether a refused image of the Engine looks missing to the caller
 // wherever images are shown. To refuse it by its id would tell that it is there.
-func (j *images) unseen(found *storedImage) (bool, error) {
+func (j *images) unseen(found *authz.Image) (bool, error) {
 	others, err := j.p.others(j.ctx, j.in, router.Image, found.ID)
 	if err != nil || !others {
 		return false, err
 	}
-	may, err := j.p.MayUse(j.ctx, j.in.who, j.in.call.Engine, found.names(), found.ID)
+	may, err := j.p.MayUse(j.ctx, j.in.who, j.in.call.Engine, found.Names, found.ID)
 	return !may, err
 }
 
 // stored judges an image of the Engine. Asked for by a name that it has, that
 // name is judged; by its id or part of it, all its names are: one must be
 // allowed and none denied.
-func (j *images) stored(found *storedImage, name string) (*refusal, error) {
-	names := found.names()
-	if slices.Contains(names, name) {
+func (j *images) stored(found *authz.Image, name string) (*refusal, error) {
+	if slices.Contains(found.Names, name) {
 		return j.canonical(name)
 	}
 	allowed := false
 	no := &refusal{rule: "images", reason: "this image has no name that rules could allow: name one that has"}
-	for _, n := range names {
+	for _, n := range found.Names {
 		v, err := j.role.judgeImage(j.in, n)
 		switch {
 		case err != nil:
@@ -109,41 +108,21 @@ func (j *images) stored(found *storedImage, name string) (*refusal, error) {
 	return no, nil
 }
 
-// storedImage is what the Engine says of an image.
-type storedImage struct {
-	ID          string `json:"Id"`
-	RepoTags    []string
-	RepoDigests []string
-	Config      struct{ OnBuild []string }
-
-	canonical []string // see names
-}
-
-// names are the canonical ones of the image's tags and digests.
-func (s *storedImage) names() []string {
-	if s.canonical != nil {
-		return s.canonical
+// image asks an engine itself.
+func (o *Options) image(ctx context.Context, engine, name string) (*authz.Image, error) {
+	answer, err := o.Engines.Get(ctx, engine, authz.ImagePath(name))
+	if err != nil {
+		return nil, err
 	}
-	s.canonical = make([]string, 0, len(s.RepoTags)+len(s.RepoDigests))
-	for _, list := range [][]string{s.RepoTags, s.RepoDigests} {
-		for _, n := range list {
-			if n == "<none>:<none>" || n == "<none>@<none>" {
-				continue
-			}
-			if name, ok := canonicalName(n); ok {
-				s.canonical = append(s.canonical, name)
-			}
-		}
-	}
-	return s.canonical
+	return authz.ReadImage(answer)
 }
 
 // look asks the Engine for an image; nil where it has none.
-func (j *images) look(text string) (*storedImage, error) {
+func (j *images) look(text string) (*authz.Image, error) {
 	if _, isName := canonicalName(text); !isName && !maybeID(text) || strings.ContainsAny(text, "?#%\x00 ") {
 		return nil, nil
 	}
-	answer, err := j.p.options.Engines.Get(j.ctx, j.in.call.Engine, "/images/"+escapePath(text)+"/json")
+	found, err := j.p.options.Image(j.ctx, j.in.call.Engine, text)
 	var e *router.Error
 	if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusBadRequest) {
 		return nil, nil
@@ -151,18 +130,7 @@ func (j *images) look(text string) (*storedImage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking up image %.128q: %w", text, err)
 	}
-	var found storedImage
-	if err := json.Unmarshal(answer, &found); err != nil {
-		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer makes no sense: %w", text, err)
-	}
-	if !strings.HasPrefix(found.ID, "sha256:") {
-		return nil, fmt.Errorf("looking up image %.128q: the Engine's answer has no image id", text)
-	}
-	return &found, nil
-}
-
-func escapePath(name string) string {
-	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
+	return found, nil
 }
 
 // onbuild gives an image's id and what it makes builds on it do.
@@ -172,7 +140,7 @@ func (j *images) onbuild(name string) (id string, triggers []string, err error) 
 	case err != nil:
 		return "", nil, err
 	case found != nil:
-		return found.ID, found.Config.OnBuild, nil
+		return found.ID, found.OnBuild, nil
 	case j.everything():
 		return "", nil, nil
 	}

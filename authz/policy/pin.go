@@ -71,7 +71,7 @@ func (j *images) reveal() error {
 		if found == nil {
 			continue
 		}
-		for _, name := range found.names() {
+		for _, name := range found.Names {
 			if !slices.Contains(j.in.images, name) {
 				j.in.images = append(j.in.images, name)
 			}

@@ -30,6 +30,10 @@ type Engines interface {
 type Options struct {
 	// Engines looks images and containers up.
 	Engines Engines
+	// Image finds out about an image that an engine has, by any name, id or
+	// prefix; nil means that Engines is asked. What is not there is an error of
+	// Engines.
+	Image func(ctx context.Context, engine, name string) (*authz.Image, error)
 	// Offline says that Engines has nothing to look up: what a call would be
 	// judged by beside itself is told in the decision's reason.
 	Offline bool
@@ -80,6 +84,9 @@ type rule struct {
 func New(roles map[string]Role, o Options) (*Policy, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Image == nil {
+		o.Image = o.image
 	}
 	p := &Policy{roles: map[string]*role{}, options: o}
 	var faults []error
@@ -201,7 +208,7 @@ type refusal struct {
 // Authorize allows a call that one of the caller's roles allows altogether and
 // that none of them denies.
 func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *router.Call) (authz.Decision, error) {
-	var roles []*role
+	roles := make([]*role, 0, len(who.Roles))
 	for _, name := range who.Roles {
 		if r := p.roles[name]; r != nil {
 			roles = append(roles, r)

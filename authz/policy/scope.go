@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"moorgate/authz"
 	"moorgate/authz/identity"
 	"moorgate/router"
 )
@@ -36,7 +37,20 @@ func (r *role) on(engine string) bool {
 // Own says whether the caller sees and touches only their own in what an action
 // does: they do unless a role that allows it there has scope: all.
 func (p *Policy) Own(who identity.Identity, action, engine string) bool {
-	return !slices.ContainsFunc(p.allowing(who.Roles, action), func(r *role) bool { return r.all && r.on(engine) })
+	all := false
+	for _, name := range who.Roles {
+		r := p.roles[name]
+		if r == nil {
+			continue
+		}
+		if _, no := r.deny[action]; no {
+			return true
+		}
+		if _, yes := r.allow[action]; yes && r.all && r.on(engine) {
+			all = true
+		}
+	}
+	return !all
 }
 
 // hides says whether what is not the caller's will look missing to them in this
@@ -105,7 +119,7 @@ func (p *Policy) MayUse(ctx context.Context, who identity.Identity, engine strin
 		who: who, now: p.options.Now(), terminals: p.options.Terminals,
 		call: &router.Call{Route: &router.Route{}, Action: "image.list", Engine: engine, Query: url.Values{}},
 	}
-	in.images = (&storedImage{RepoTags: names}).names()
+	in.images = authz.ImageNames(names)
 	for _, name := range who.Roles {
 		r := p.roles[name]
 		if r == nil || !r.on(engine) {

@@ -44,12 +44,18 @@ func (c *Config) chain(j judges) (*judging, error) {
 	}
 	made := &judging{}
 	var err error
-	made.roles, err = policy.New(c.Roles, policy.Options{
+	o := policy.Options{
 		Engines: j.engines, Offline: j.offline, Terminals: j.terminals,
 		Owns: func(ctx context.Context, user, engine string, kind router.Kind, name string) (bool, error) {
 			return made.owner.Owns(ctx, user, engine, kind, name)
 		},
-	})
+	}
+	if !j.offline { // the owner follows the Engine's events, and so need not ask each time
+		o.Image = func(ctx context.Context, engine, name string) (*authz.Image, error) {
+			return made.owner.Image(ctx, engine, name)
+		}
+	}
+	made.roles, err = policy.New(c.Roles, o)
 	if err != nil {
 		return nil, err
 	}

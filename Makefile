@@ -61,8 +61,9 @@ check: web ## formatting, vet, types, staticcheck, known vulnerabilities, the im
 docs: ## writes the generated manuals
 	go run ./deploy/manual
 
-bench: build ## cost beside direct and beside a plain ReverseProxy
+bench: build ## cost beside direct and beside a plain ReverseProxy: identity and audit, then everything on, then terminals
 	deploy/engine up debian >/dev/null
+	env $$(deploy/engine env debian) BENCH_PERSONAL=1 go test -tags bench -count=1 -timeout 20m -run TestBench -v ./cmd/moorgate
 	env $$(deploy/engine env debian) go test -tags bench -p 1 -count=1 -timeout 20m -run TestBench -v ./cmd/moorgate ./terminal
 
 soak: ## mixed work for 10 minutes, or as long as SOAK says, that must leave nothing behind

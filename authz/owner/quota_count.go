@@ -92,7 +92,9 @@ func (j *judging) take(q Quota, p *pending, want claim) error {
 	sized := q.Memory > 0 || q.CPUs > 0
 	var listed map[held]bool // what the call's engine has, once it was asked
 	var before int64         // what was made later is not in listed
+	asks := 0
 	ask := func() (err error) {
+		asks++
 		u.mu.Lock()
 		before = u.made
 		u.mu.Unlock()
@@ -129,14 +131,30 @@ func (j *judging) take(q Quota, p *pending, want claim) error {
 			u.note(j.ctx, j.call, p)
 			return nil
 		}
+		again := asks < maxAsks && a.since(listed, p.engine, before)
 		u.mu.Unlock()
-		if listed != nil {
+		if listed != nil && !again {
 			return no
 		}
 		if err := ask(); err != nil {
 			return err
 		}
 	}
+}
+
+// maxAsks is how often the Engine is asked what is there before a refusal.
+const maxAsks = 3
+
+// since says whether containers are counted that came in after the list was
+// asked for: made since then, or gone before, of which the index had not heard
+// when another call counted them anew.
+func (a *account) since(listed map[held]bool, engine string, before int64) bool {
+	for h, what := range a.held {
+		if h.engine == engine && what.made > before && !listed[h] {
+			return true
+		}
+	}
+	return false
 }
 
 // acquaint finds out whose the containers are that only events told of.

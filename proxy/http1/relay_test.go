@@ -256,3 +256,50 @@ func TestPipeCaller(t *testing.T) {
 	expectEnd(t, engine)
 	<-ended
 }
+
+// TestFlood: only crumbs without a gap and without an answer make a flood, and
+// it ends when little comes.
+func TestFlood(t *testing.T) {
+	const crumb = 4 << 10
+	reads := func(f *flood, n, size int, other func(i int) int64) (on int) {
+		for i := range n {
+			f.last = time.Now() // as though no time had passed
+			if f.rests(size, other(i)) {
+				on++
+			}
+		}
+		return on
+	}
+	silent := func(int) int64 { return 7 }
+	f := &flood{other: 7}
+	if on := reads(f, floodBegins/crumb-1, crumb, silent); on != 0 {
+		t.Errorf("a flood after %d crumbs", on)
+	}
+	if on := reads(f, 1, crumb, silent); on != 1 {
+		t.Error("no flood after 64 KiB of crumbs")
+	}
+	if on := reads(f, 10, 100<<10, silent); on != 10 {
+		t.Errorf("of 10 large reads behind a rest %d rest", on)
+	}
+	if on := reads(f, 1, 100, silent); on != 0 || f.on {
+		t.Error("the flood goes on though little came")
+	}
+	for name, f := range map[string]func(*flood) int{
+		"large reads":           func(f *flood) int { return reads(f, 1000, manyBytes, silent) },
+		"questions and answers": func(f *flood) int { return reads(f, 1000, crumb, func(i int) int64 { return int64(i) }) },
+		"gaps": func(f *flood) int {
+			on := 0
+			for range 1000 {
+				f.last = time.Now().Add(-2 * floodGap)
+				if f.rests(crumb, 7) {
+					on++
+				}
+			}
+			return on
+		},
+	} {
+		if on := f(&flood{other: 7}); on != 0 {
+			t.Errorf("%s: %d rests", name, on)
+		}
+	}
+}

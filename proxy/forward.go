@@ -144,6 +144,7 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 	}
 	w.WriteHeader(a.StatusCode) // for the record; the head itself is the Engine's
 	s := http1.NewStream(conn, a.Raw)
+	s.Near = isLocal(conn)
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
 	speaks := s.Framed || c.Body.Root().Get("Tty").Bool() || e.tellsTTY(c, kind)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"moorgate/authz/identity"
+	"moorgate/proxy/http1"
 )
 
 // Local is a listener for this process alone: who dials it says on whose
@@ -118,4 +119,13 @@ func unixConn(fd int) (*net.UnixConn, error) {
 		return nil, err
 	}
 	return c.(*net.UnixConn), nil
+}
+
+// isLocal says whether a caller's connection is one of a Local's.
+func isLocal(c net.Conn) bool {
+	if k, ok := c.(*http1.Conn); ok {
+		c = k.NetConn()
+	}
+	_, ok := c.(*identity.LocalConn)
+	return ok
 }

@@ -93,18 +93,12 @@ func (s *Session) space() int {
 
 // pump reads what the process writes until it ends; nil is a proper end.
 func (s *Session) pump() error {
-	var pace gather
 	for {
-		most := s.space()
-		if pace.wait() {
-			s.stream.calm()
-		}
-		if err := s.stream.fill(most); err == io.EOF {
+		if err := s.stream.fill(s.space()); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		pace.read(s.stream.n, most)
 		err := s.keep()
 		s.mu.Lock()
 		s.touch()
@@ -131,46 +125,6 @@ func (s *Session) keep() error {
 		s.buffer.add(p, kind, s.floor())
 		s.mu.Unlock()
 	}
-}
-
-// gather makes the reader of a flood wait a moment between two reads, as
-// network cards do between two interrupts: an Engine hands a terminal's output
-// on in pieces of 4 KiB and less, and each costs a wake and a message where
-// what gathers in a millisecond costs the same. What comes now and then, as an
-// echo or a screenful does, never waits.
-type gather struct {
-	row   int       // bytes that came without a gap
-	asked time.Time // when the read began
-	few   bool      // it brought little
-	waits int       // in a row
-}
-
-// Bounds of what is a flood, and of the wait.
-const (
-	floodAfter = 64 << 10
-	floodGap   = 2 * time.Millisecond
-	gatherTime = time.Millisecond
-	gatherMost = 16 << 10 // bytes of one read beyond which there is no wait
-	calmAfter  = 8        // waits: a flood that long is worth a connection of its own kind
-)
-
-// wait comes before a read. It says whether the flood lasts.
-func (g *gather) wait() bool {
-	if g.few && g.row >= floodAfter {
-		time.Sleep(gatherTime)
-		g.waits++
-	}
-	g.asked = time.Now()
-	return g.waits >= calmAfter
-}
-
-// read says how much came of how much that could.
-func (g *gather) read(n, most int) {
-	if time.Since(g.asked) >= floodGap {
-		g.row, g.waits = 0, 0
-	}
-	g.row = min(g.row, floodAfter) + n
-	g.few = n < min(gatherMost, most)
 }
 
 // touch notes that something was typed or printed.

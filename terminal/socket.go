@@ -68,8 +68,13 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, who *identi
 	if c.wire == nil {
 		return nil
 	}
-	defer c.count(w)
-	defer c.end()
+	over := func() { c.end(); c.count(w) }
+	goesOn := false
+	defer func() {
+		if !goesOn {
+			over()
+		}
+	}()
 	rec := audit.From(r.Context())
 	fault, code := c.joinAside(r, who, query.Get("session"), offered)
 	if fault != nil {
@@ -83,8 +88,20 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, who *identi
 	}
 	rec.Decision = audit.Allow
 	rec.Stream("terminal")
-	c.serve(r.Context())
-	return nil
+	ctx := r.Context()
+	serve := func() error {
+		defer over()
+		c.serve(ctx)
+		return nil
+	}
+	// Once all handlers have returned, where the server can: their stacks would
+	// be half of what a quiet session holds.
+	if k, ok := w.(interface{ Continue(func() error) bool }); ok && k.Continue(serve) {
+		goesOn = true
+		return nil
+	}
+	goesOn = true
+	return serve()
 }
 
 // ticketOf gives the one ticket that is offered. Tickets are base64url

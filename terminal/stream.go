@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // stream is a hijacked connection: what a process reads and writes. A buffer
@@ -16,7 +17,7 @@ import (
 // taken, so that one that waits holds none, and one that is flooded takes much
 // at once.
 type stream struct {
-	conn net.Conn        // the reader's, and others' under quiet.mu
+	conn net.Conn
 	raw  syscall.RawConn // nil where reads must not pass the connection by
 	tty  bool            // its output has no frames
 	have []byte          // what was read and not yet taken
@@ -34,8 +35,6 @@ type stream struct {
 	n    int
 	err  error
 	try  func(fd uintptr) bool
-
-	quiet quiet
 }
 
 var errNoHalf = errors.New("the connection has no half to close")
@@ -69,7 +68,7 @@ func (s *stream) fill(most int) error {
 	case s.raw == nil:
 		s.buf = inputBuffers.Get().(*[inputBuffer]byte)
 		s.n, s.err = s.conn.Read(s.buf[:s.most])
-	case !s.look():
+	default:
 		if err := s.raw.Read(s.try); err != nil {
 			return err
 		}
@@ -85,7 +84,7 @@ func (s *stream) fill(most int) error {
 			return io.ErrUnexpectedEOF
 		}
 		return io.EOF
-	case s.raw == nil, s.err == net.ErrClosed:
+	case s.raw == nil:
 		return s.err
 	}
 	return &net.OpError{Op: "read", Net: "unix", Err: os.NewSyscallError("read", s.err)}
@@ -171,3 +170,19 @@ func (s *stream) Read(p []byte) (n int, kind byte, err error) {
 		}
 	}
 }
+
+func (s *stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
+
+// CloseWrite ends the input. The Engine ends a TTY's output with it, so it is
+// for processes without one.
+func (s *stream) CloseWrite() error {
+	if c, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errNoHalf
+}
+
+// SetDeadline bounds reads and writes; the zero time is none.
+func (s *stream) SetDeadline(t time.Time) error { return s.conn.SetDeadline(t) }
+
+func (s *stream) Close() error { return s.conn.Close() }

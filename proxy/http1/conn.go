@@ -39,6 +39,8 @@ type Conn struct {
 	r, w int
 	big  bool // buf has outgrown the pool
 
+	quiet *quiet // nil where it always stays in the poller
+
 	// What attempt leaves; kept here so that a read needs no closure of its own.
 	n   int
 	err error
@@ -130,7 +132,11 @@ func (c *Conn) fill(limit int) error {
 		}
 		return err
 	}
-	if err := c.raw.Read(c.try); err != nil {
+	if c.quiet != nil && c.look() {
+		if c.err == net.ErrClosed {
+			return c.err
+		}
+	} else if err := c.raw.Read(c.try); err != nil {
 		return err
 	}
 	if c.err != nil {
@@ -179,6 +185,9 @@ const maxParts = 3
 
 // Write writes all of p.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.quiet != nil {
+		return c.writeQuiet(p)
+	}
 	if c.raw == nil {
 		return c.Conn.Write(p)
 	}
@@ -200,8 +209,19 @@ func (c *Conn) opError(call string, err error) error {
 	return &net.OpError{Op: call, Net: c.LocalAddr().Network(), Err: os.NewSyscallError(call, err)}
 }
 
+// Close closes it.
+func (c *Conn) Close() error {
+	if c.quiet != nil {
+		return c.quiet.close(c)
+	}
+	return c.Conn.Close()
+}
+
 // CloseWrite ends the sending direction only.
 func (c *Conn) CloseWrite() error {
+	if c.quiet != nil {
+		return c.quiet.closeWrite(c)
+	}
 	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()
 	}
@@ -252,7 +272,7 @@ func (c *Conn) dead() bool {
 		return false
 	}
 	live := false
-	err := raw.Control(func(fd uintptr) { live = quiet(fd) })
+	err := raw.Control(func(fd uintptr) { live = silent(fd) })
 	return !live || err != nil
 }
 

@@ -18,6 +18,9 @@ type Stream struct {
 	// keeps out of them.
 	Framed bool
 
+	// Near says that the caller is in this process. Set it before Run.
+	Near bool
+
 	caller, engine *Conn
 	in, out        atomic.Int64
 	closed         atomic.Bool
@@ -57,6 +60,9 @@ func (s *Stream) Answer(a *Answer, extra http.Header) error {
 // gives the bytes from the caller and to the caller. Each direction is ended
 // when its sender ends it, and only then. It closes both connections.
 func (s *Stream) Run() (in, out int64) {
+	if _, ok := s.engine.Conn.(*net.UnixConn); ok && s.Near && s.engine.raw != nil {
+		s.engine.quiet = new(quiet)
+	}
 	ended, left := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(left)
@@ -216,11 +222,13 @@ func (s *Stream) send(dst *Conn, p []byte) error {
 // pump moves bytes until src ends, and then ends dst's direction. A dst that
 // takes no more ends src's as well.
 func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
-	bulk, other := 0, &s.in
-	if n == other {
-		other = &s.out
+	bulk, f := 0, flood{gap: floodGap, other: &s.in}
+	if n == f.other {
+		f.other = &s.out
 	}
-	var flood flood
+	if s.Near {
+		f.gap = nearGap
+	}
 	for {
 		h := src.have()
 		if len(h) > 0 {
@@ -233,11 +241,12 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			src.drop()
 		}
 		var err error
-		if flood.rests(len(h), other.Load()) {
+		if f.rests(len(h)) {
 			bulk = 0
-			time.Sleep(floodRest)
-			flood.last = time.Now()
-		} else if bulk++; len(h) < manyBytes {
+			if src.quiet != nil && f.long() {
+				src.calm()
+			}
+		} else if bulk++; len(h) < manyBytes || src.quiet != nil || dst.quiet != nil {
 			bulk = 0
 		} else if bulk >= bulkReads {
 			bulk = 0
@@ -250,6 +259,7 @@ func (s *Stream) pump(dst, src *Conn, n *atomic.Int64) {
 			err = src.fill(bufferSize)
 		}
 		if err != nil {
+			src.rouse()
 			if err != io.EOF {
 				dst.Close()
 			} else if err := dst.CloseWrite(); err == errors.ErrUnsupported || err != nil && dst == s.caller {
@@ -274,38 +284,53 @@ const (
 
 // A flood comes in crumbs: the Engine passes on what a process prints 4 KiB at a
 // time, and to be woken for each costs more than all that is done with it. So
-// who passes it on rests, and then has many at once.
+// who passes it on rests after a crumb, and then has many at once.
 const (
 	floodBegins = 64 << 10               // bytes in crumbs without a gap, and without an answer from the other side
 	floodGap    = 200 * time.Microsecond // between two of them at most
+	nearGap     = 2 * time.Millisecond   // the same for a terminal, which nothing asks and answers through
 	floodRest   = time.Millisecond       // a unix socket has room for what comes meanwhile
+	floodLong   = 8                      // rests: one that lasts
+	floodOver   = 4                      // large reads in a row end it
 )
 
 // flood follows how one direction comes.
 type flood struct {
-	bytes int // in crumbs without a gap, since it last was otherwise
-	on    bool
-	last  time.Time // when something came
-	other int64     // bytes in the other direction by then
+	gap   time.Duration
+	other *atomic.Int64 // bytes in the other direction
+
+	bytes int // in crumbs without a gap
+	many  int // large reads in a row
+	slept int // rests without a gap
+	last  time.Time
+	said  int64 // what other was then
 }
 
-// rests says whether to rest before reading on, after a read of n bytes.
-func (f *flood) rests(n int, other int64) bool {
-	now := time.Now()
-	gap := now.Sub(f.last) > floodGap || other != f.other
-	f.last, f.other = now, other
-	switch {
-	case f.on:
-		f.on = !gap && n >= manyBytes/2
-		f.bytes = 0
-	case gap || n >= manyBytes:
-		f.bytes = 0
-	default:
-		f.bytes += n
-		f.on = f.bytes >= floodBegins
+// rests rests where a read of n bytes was a flood's crumb, and says so.
+func (f *flood) rests(n int) bool {
+	now, said := time.Now(), f.other.Load()
+	if now.Sub(f.last) > f.gap || said != f.said {
+		f.bytes, f.many, f.slept = 0, 0, 0
 	}
-	return f.on
+	f.last, f.said = now, said
+	if n >= manyBytes {
+		if f.many++; f.many >= floodOver {
+			f.bytes, f.slept = 0, 0
+		}
+		return false
+	}
+	f.bytes, f.many = min(f.bytes+n, floodBegins), 0
+	if f.bytes < floodBegins {
+		return false
+	}
+	f.slept++
+	time.Sleep(floodRest)
+	f.last = time.Now()
+	return true
 }
+
+// long says whether the flood lasts.
+func (f *flood) long() bool { return f.slept >= floodLong }
 
 var (
 	// errNoSplice says that reading and writing is the way here.

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -258,48 +260,41 @@ func TestPipeCaller(t *testing.T) {
 }
 
 // TestFlood: only crumbs without a gap and without an answer make a flood, and
-// it ends when little comes.
+// large reads end it.
 func TestFlood(t *testing.T) {
 	const crumb = 4 << 10
-	reads := func(f *flood, n, size int, other func(i int) int64) (on int) {
-		for i := range n {
-			f.last = time.Now() // as though no time had passed
-			if f.rests(size, other(i)) {
-				on++
-			}
-		}
-		return on
-	}
-	silent := func(int) int64 { return 7 }
-	f := &flood{other: 7}
-	if on := reads(f, floodBegins/crumb-1, crumb, silent); on != 0 {
-		t.Errorf("a flood after %d crumbs", on)
-	}
-	if on := reads(f, 1, crumb, silent); on != 1 {
-		t.Error("no flood after 64 KiB of crumbs")
-	}
-	if on := reads(f, 10, 100<<10, silent); on != 10 {
-		t.Errorf("of 10 large reads behind a rest %d rest", on)
-	}
-	if on := reads(f, 1, 100, silent); on != 0 || f.on {
-		t.Error("the flood goes on though little came")
-	}
-	for name, f := range map[string]func(*flood) int{
-		"large reads":           func(f *flood) int { return reads(f, 1000, manyBytes, silent) },
-		"questions and answers": func(f *flood) int { return reads(f, 1000, crumb, func(i int) int64 { return int64(i) }) },
-		"gaps": func(f *flood) int {
-			on := 0
-			for range 1000 {
-				f.last = time.Now().Add(-2 * floodGap)
-				if f.rests(crumb, 7) {
-					on++
+	const whole = floodBegins / crumb // crumbs
+	for _, test := range []struct {
+		name  string
+		sizes []int
+		gap   time.Duration
+		talks bool
+		rests int
+	}{
+		{"crumbs", slices.Repeat([]int{crumb}, whole+9), 0, false, 10},
+		{"few", slices.Repeat([]int{crumb}, whole-1), 0, false, 0},
+		{"large reads", slices.Repeat([]int{manyBytes}, 1000), 0, false, 0},
+		{"a flood that is rested for", append(slices.Repeat([]int{crumb}, whole), 100<<10, 100<<10, crumb, 100<<10, crumb), 0, false, 3},
+		{"a flood that becomes bulk", append(slices.Repeat([]int{crumb}, whole), 1<<17, 1<<17, 1<<17, 1<<17, crumb, crumb), 0, false, 1},
+		{"questions and answers", slices.Repeat([]int{crumb}, 1000), 0, true, 0},
+		{"gaps", slices.Repeat([]int{crumb}, 1000), 2 * floodGap, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var other atomic.Int64
+			f := &flood{gap: floodGap, other: &other}
+			rests := 0
+			for _, n := range test.sizes {
+				f.last = time.Now().Add(-test.gap) // else as though no time had passed
+				if test.talks {
+					other.Add(1)
+				}
+				if f.rests(n) {
+					rests++
 				}
 			}
-			return on
-		},
-	} {
-		if on := f(&flood{other: 7}); on != 0 {
-			t.Errorf("%s: %d rests", name, on)
-		}
+			if rests != test.rests || f.long() != (rests >= floodLong) {
+				t.Errorf("%d rests, want %d; it lasts: %v", rests, test.rests, f.long())
+			}
+		})
 	}
 }

@@ -104,8 +104,8 @@ func (w *writing) took(n int) {
 	}
 }
 
-// quiet says of a socket that nothing has come on it, its end neither.
-func quiet(fd uintptr) bool {
+// silent says of a socket that nothing has come on it, its end neither.
+func silent(fd uintptr) bool {
 	var b [1]byte
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1,
 		syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)

@@ -21,24 +21,24 @@ func TestTuneCollector(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	tuneCollector()
-	reaches := func(want int) {
+	reaches := func(low, high int) {
 		t.Helper()
 		for end := time.Now().Add(10 * time.Second); ; {
 			runtime.GC()
 			time.Sleep(5 * time.Millisecond)
 			got := debug.SetGCPercent(-1)
 			debug.SetGCPercent(got)
-			if got == want {
+			if low <= got && got <= high {
 				return
 			}
 			if time.Now().After(end) {
-				t.Fatalf("the collector is at %d percent, want %d", got, want)
+				t.Fatalf("the collector is at %d percent, want %d to %d", got, low, high)
 			}
 		}
 	}
 	big := make([]byte, 64<<20)
-	reaches(leastGarbage)
+	reaches(leastGarbage, leastGarbage)
 	runtime.KeepAlive(big)
 	big = nil
-	reaches(mostGarbage)
+	reaches(leastGarbage+1, mostGarbage) // as far as the other tests of this process leave little in use
 }

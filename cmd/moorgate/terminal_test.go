@@ -215,7 +215,7 @@ func TestTerminalWhole(t *testing.T) {
 	spec := fmt.Sprintf(`{"mode":"exec","container":%q,"cols":100,"rows":30}`, id)
 
 	l := b.open(spec)
-	l.send(0x00, "echo $((6*7)) of alice; while ! stty size; do sleep 0.1; done; exit 3\n")
+	l.send(0x00, "echo $((6*7)) of alice; until stty size 2>&1 | grep 30; do sleep 0.1; done; exit 3\n")
 	exit := l.until(0x14, "")
 	if !strings.Contains(l.screen, "42 of alice") || !strings.Contains(l.screen, "30 100") || !strings.Contains(exit, `"code":3`) {
 		t.Errorf("the screen is %q, the end %s", l.screen, exit)

@@ -152,8 +152,8 @@ func TestOwnerSees(t *testing.T) {
 			var all sync.WaitGroup
 			for _, p := range []*neighbour{n.alice, n.bob} { // each while the other is at it
 				all.Go(func() {
-					text := p.does("timeout 15 docker events --format '{{json .}}' >events & sleep 1; "+
-						"docker restart -t 0 $N && docker exec $N true && docker volume create $N-2 && docker volume rm $N-2; wait; cat events", `"Action":"die"`)
+					text := p.does("timeout 120 docker events --format '{{json .}}' >events & E=$!; sleep 1; "+
+						"docker restart -t 0 $N && docker exec $N true && docker volume create $N-2 && docker volume rm $N-2; sleep 2; kill $E; wait; cat events", `"Action":"die"`)
 					for _, want := range []string{`"Action":"restart"`, p.box, `"Action":"exec_create: true`, p.mark + "-2", p.network, p.anonymous} {
 						if !strings.Contains(text, want) {
 							t.Errorf("%s: no %s among the events: %s", p.name, want, text)

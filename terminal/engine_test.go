@@ -77,9 +77,8 @@ func TestHijack(t *testing.T) {
 			defer s.Close()
 			var out []byte
 			for {
-				buf := make([]byte, 3)
-				n, _, err := s.Read(buf)
-				if out = append(out, buf[:n]...); err == io.EOF {
+				p, _, err := s.next()
+				if out = append(out, p...); err == io.EOF {
 					break
 				} else if err != nil {
 					t.Fatal(err)
@@ -132,13 +131,12 @@ func TestStreamFrames(t *testing.T) {
 			s := newStream(near, []byte(test.in)[:len(test.in)/3], false)
 			var out, errs []byte
 			var fault error
-			buf := make([]byte, 4096)
 			for fault == nil {
-				n, kind, err := s.Read(buf)
+				p, kind, err := s.next()
 				if fault = err; kind == Stderr {
-					errs = append(errs, buf[:n]...)
+					errs = append(errs, p...)
 				} else {
-					out = append(out, buf[:n]...)
+					out = append(out, p...)
 				}
 			}
 			if string(out) != test.out || string(errs) != test.err {

@@ -179,16 +179,15 @@ func (k marked) run(ctx context.Context, e *engine, script string, args ...strin
 		s.SetDeadline(at)
 	}
 	var out strings.Builder
-	buf := make([]byte, 4<<10)
 	for out.Len() < maxAnswer {
-		n, kind, err := s.Read(buf)
-		if kind == Stdout {
-			out.Write(buf[:n])
-		}
+		p, kind, err := s.next()
 		if err == io.EOF {
 			break
 		} else if err != nil {
 			return "", away(ctx, err)
+		}
+		if kind == Stdout {
+			out.Write(p)
 		}
 	}
 	return out.String(), nil

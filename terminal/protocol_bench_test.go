@@ -99,10 +99,10 @@ type benchSite struct {
 	box    string
 }
 
-func newBenchSite(b testing.TB, engine *standIn, socket, box string, env ...string) *benchSite {
+func newBenchSite(b testing.TB, engine *standIn, socket, box string) *benchSite {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), benchSocket+"="+socket), env...)
+	cmd.Env = append(os.Environ(), benchSocket+"="+socket)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -230,13 +230,12 @@ func (s *benchSite) echo(count int, cmd ...string) (direct, through time.Duratio
 	out := s.hijack(true, cmd...)
 	c := s.session(true, cmd...)
 	var a, b []time.Duration
-	buf := make([]byte, 100)
 	for range count {
 		began := time.Now()
 		if _, err := out.Write([]byte("x")); err != nil {
 			s.t.Fatal(err)
 		}
-		if _, _, err := out.Read(buf); err != nil {
+		if _, _, err := out.next(); err != nil {
 			s.t.Fatal(err)
 		}
 		a = append(a, time.Since(began))

@@ -150,14 +150,13 @@ func BenchmarkEcho(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer s.Close()
-		buf := make([]byte, 64)
 		await := func(last byte) {
 			for {
-				n, _, err := s.Read(buf)
+				p, _, err := s.next()
 				if err != nil {
 					b.Fatal(err)
 				}
-				if buf[n-1] == last {
+				if p[len(p)-1] == last {
 					return
 				}
 			}

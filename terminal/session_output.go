@@ -116,7 +116,7 @@ func (s *Session) pump() error {
 func (s *Session) keep() error {
 	defer s.stream.free() // what may last, waiting for acknowledgements, comes after
 	for {
-		p, kind, err := s.stream.take(inputBuffer)
+		p, kind, err := s.stream.take()
 		if len(p) == 0 || err != nil {
 			return err
 		}

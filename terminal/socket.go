@@ -89,19 +89,19 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, who *identi
 	rec.Decision = audit.Allow
 	rec.Stream("terminal")
 	ctx := r.Context()
-	serve := func() error {
-		defer over()
-		c.serve(ctx)
-		return nil
-	}
 	// Once all handlers have returned, where the server can: their stacks would
 	// be half of what a quiet session holds.
-	if k, ok := w.(interface{ Continue(func() error) bool }); ok && k.Continue(serve) {
-		goesOn = true
-		return nil
+	if k, ok := w.(interface{ Continue(func() error) bool }); ok {
+		goesOn = k.Continue(func() error {
+			defer over()
+			c.serve(ctx)
+			return nil
+		})
 	}
-	goesOn = true
-	return serve()
+	if !goesOn {
+		c.serve(ctx)
+	}
+	return nil
 }
 
 // ticketOf gives the one ticket that is offered. Tickets are base64url

@@ -57,21 +57,19 @@ func newStream(conn net.Conn, rest []byte, tty bool) *stream {
 }
 
 // fill waits for bytes and reads what there is, at most so many, unless some are
-// in hand. What was taken before is no longer valid.
+// in hand. What was taken before is not valid any more. The end is io.EOF between
+// frames, else io.ErrUnexpectedEOF.
 func (s *stream) fill(most int) error {
 	if s.n = len(s.have); s.n > 0 {
 		return nil
 	}
 	s.free()
 	s.most = min(most, inputBuffer)
-	switch {
-	case s.raw == nil:
+	if s.raw == nil {
 		s.buf = inputBuffers.Get().(*[inputBuffer]byte)
 		s.n, s.err = s.conn.Read(s.buf[:s.most])
-	default:
-		if err := s.raw.Read(s.try); err != nil {
-			return err
-		}
+	} else if err := s.raw.Read(s.try); err != nil {
+		return err
 	}
 	if s.n > 0 {
 		s.have = s.buf[:s.n]
@@ -96,7 +94,12 @@ func (s *stream) attempt(fd uintptr) bool {
 	if s.buf == nil {
 		s.buf = inputBuffers.Get().(*[inputBuffer]byte)
 	}
-	s.n, s.err = readNow(fd, s.buf[:s.most])
+	for {
+		s.n, s.err = syscall.Read(int(fd), s.buf[:s.most])
+		if s.err != syscall.EINTR {
+			break
+		}
+	}
 	if s.n <= 0 {
 		s.free()
 	}
@@ -112,16 +115,16 @@ func (s *stream) free() {
 	s.have = nil
 }
 
-// take gives output of one kind, Stdout or Stderr, of what was read, at most so
-// much; nothing asks for fill. It is valid until then.
-func (s *stream) take(most int) (p []byte, kind byte, err error) {
-	for len(s.have) > 0 && most > 0 {
+// take gives output of one kind, Stdout or Stderr, of what was read; nothing asks
+// for fill. It is valid until then.
+func (s *stream) take() (p []byte, kind byte, err error) {
+	for len(s.have) > 0 {
 		if s.tty {
-			p, s.have = s.have[:min(len(s.have), most)], s.have[min(len(s.have), most):]
+			p, s.have = s.have, nil
 			return p, Stdout, nil
 		}
 		if s.left > 0 {
-			n := min(len(s.have), most, int(s.left))
+			n := min(len(s.have), int(s.left))
 			p, s.have = s.have[:n], s.have[n:]
 			s.left -= uint32(n)
 			return p, s.kind, nil
@@ -136,6 +139,19 @@ func (s *stream) take(most int) (p []byte, kind byte, err error) {
 		}
 	}
 	return nil, 0, nil
+}
+
+// next waits for output of one kind, Stdout or Stderr. It is valid until the next
+// call. The end is as of fill.
+func (s *stream) next() (p []byte, kind byte, err error) {
+	for {
+		if p, kind, err = s.take(); len(p) > 0 || err != nil {
+			return p, kind, err
+		}
+		if err = s.fill(inputBuffer); err != nil {
+			return nil, 0, err
+		}
+	}
 }
 
 // frame begins the frame whose head is there.
@@ -153,22 +169,6 @@ func (s *stream) frame() error {
 	}
 	s.left = binary.BigEndian.Uint32(s.head[4:])
 	return nil
-}
-
-// Read reads output of one kind, Stdout or Stderr.
-func (s *stream) Read(p []byte) (n int, kind byte, err error) {
-	for {
-		out, kind, err := s.take(len(p))
-		if n := copy(p, out); n > 0 || err != nil {
-			if len(s.have) == 0 {
-				s.free()
-			}
-			return n, kind, err
-		}
-		if err := s.fill(inputBuffer); err != nil {
-			return 0, 0, err // io.EOF between frames, else io.ErrUnexpectedEOF
-		}
-	}
 }
 
 func (s *stream) Write(p []byte) (int, error) { return s.conn.Write(p) }

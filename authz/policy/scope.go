@@ -37,20 +37,7 @@ func (r *role) on(engine string) bool {
 // Own says whether the caller sees and touches only their own in what an action
 // does: they do unless a role that allows it there has scope: all.
 func (p *Policy) Own(who identity.Identity, action, engine string) bool {
-	all := false
-	for _, name := range who.Roles {
-		r := p.roles[name]
-		if r == nil {
-			continue
-		}
-		if _, no := r.deny[action]; no {
-			return true
-		}
-		if _, yes := r.allow[action]; yes && r.all && r.on(engine) {
-			all = true
-		}
-	}
-	return !all
+	return !slices.ContainsFunc(p.allowing(who.Roles, action), func(r *role) bool { return r.all && r.on(engine) })
 }
 
 // hides says whether what is not the caller's will look missing to them in this

@@ -77,7 +77,8 @@ func parseText(text string, s *schema) (*Document, error) {
 }
 
 func parse(text string, s *schema) (*Document, error) {
-	p := parser{Document: Document{text: text, schema: s, nodes: make([]node, 0, min(len(text)/16+4, maxValues))}}
+	p := newParser(text, s)
+	defer p.done()
 	if err := p.value(s, 0); err != nil {
 		return nil, err
 	}
@@ -87,8 +88,7 @@ func parse(text string, s *schema) (*Document, error) {
 	if len(p.respell) > 0 {
 		return parse(p.respelled(), s)
 	}
-	d := p.Document // the rest of the parser is not kept
-	return &d, nil
+	return p.document(), nil
 }
 
 // Bytes is the text that is sent.
@@ -117,6 +117,25 @@ func (d *Document) Unknown() iter.Seq2[string, Value] {
 		}
 		for _, i := range d.unknown {
 			if !yield(d.path(i), Value{d, i}) {
+				return
+			}
+		}
+	}
+}
+
+// Named yields every member, whatever it is a part of, that some decoder could
+// take for the one of an ASCII name: in any case.
+func (d *Document) Named(name string) iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if d == nil {
+			return
+		}
+		for i := range d.nodes {
+			n := &d.nodes[i]
+			if int(n.keyTo-n.key) < len(name) { // what folds to ASCII is no shorter
+				continue
+			}
+			if strings.EqualFold(n.name(d.text), name) && !yield(Value{d, int32(i)}) {
 				return
 			}
 		}

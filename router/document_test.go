@@ -1,11 +1,13 @@
 package router
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,12 +312,33 @@ func sameFields(t *testing.T, root Value, want container.CreateRequest) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	d, err := ParseDocument([]byte(`{"Labels":{"a":"0"},"X":[{"labels":{"b":"1"}},{"Y":{"\u004cabel\u017f":{"c":"2"},"Label":{},"xLabels":{"d":"3"}}}],"LABELS2":{}}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for v := range d.Named("Labels") {
+		got = append(got, v.Raw())
+	}
+	if want := []string{`{"a":"0"}`, `{"b":"1"}`, `{"c":"2"}`}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range (*Document)(nil).Named("Labels") {
+		t.Error("a body that is not there has members")
+	}
+}
+
 func benchmarkBody(b testing.TB) []byte {
 	raw, err := os.ReadFile("../cmd/moorgate/testdata/bench/create.json")
 	if err != nil {
 		b.Skip(err)
 	}
-	return raw
+	var compact bytes.Buffer // as clients send it
+	if err := json.Compact(&compact, raw); err != nil {
+		b.Fatal(err)
+	}
+	return compact.Bytes()
 }
 
 func BenchmarkDocument(b *testing.B) {

@@ -77,6 +77,7 @@ const (
 	growsAnew    growth = iota // it can be read only with the whole
 	growsValue                 // one value
 	growsMembers               // members of an object that has none of them yet, and a comma where others follow
+	growsKey                   // the key of a map's member, the node first
 )
 
 var errOverlap = errors.New("editing the body: two edits write the same part of it")
@@ -166,7 +167,7 @@ func (e *edition) pin(c *Call, pin Pin) error {
 		if n.key == 0 || n.name(e.doc.text) != p.Text {
 			return c.moved(p)
 		}
-		e.splices = append(e.splices, splice{from: n.key - 1, to: n.keyTo + 1, text: e.quote(pin.To)})
+		e.splices = append(e.splices, splice{from: n.key - 1, to: n.keyTo + 1, text: e.quote(pin.To), first: p.item, rest: p.item, grows: growsKey})
 		return nil
 	}
 	if text := (Value{e.doc, p.item}).Str(); !p.within(text) {

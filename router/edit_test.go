@@ -120,6 +120,10 @@ func FuzzEdit(f *testing.F) {
 	} {
 		f.Add(text, uint16(0xffff>>i), true)
 		f.Add(text, uint16(1<<i|1<<(i+5)), false)
+		for w := range uint16(5) {
+			f.Add(text, w|1<<6, true)
+			f.Add(text, w, true)
+		}
 	}
 	rows := Table()
 	row := &rows[slices.IndexFunc(rows, func(r Route) bool { return r.Action == "container.create" })]
@@ -143,7 +147,8 @@ func FuzzEdit(f *testing.F) {
 				case InBody:
 					all = append(all, Pin{ref, "pinned"})
 				case InBodyKey:
-					all = append(all, Pin{ref, fmt.Sprint("pinned", i)})
+					// Some names are there already, or given twice: these are refused.
+					all = append(all, Pin{ref, []string{fmt.Sprint("pinned", i), "n", "m", "q\"\u00e9", "pinned0"}[(i+int(which))%5]})
 				}
 			}
 		}

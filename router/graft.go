@@ -1,6 +1,9 @@
 package router
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // move is how far what stands behind a splice, and behind all before it, has
 // moved.
@@ -22,7 +25,8 @@ func (e *edition) graft(text string) (*Document, bool) {
 	if len(e.splices) > maxGrafts || len(text) > MaxDocument || slices.ContainsFunc(e.splices, anew) {
 		return nil, false
 	}
-	p := parser{Document: Document{text: text, schema: old.schema, nodes: make([]node, 0, len(old.nodes)+e.room())}}
+	p := newParser(text, old.schema)
+	defer p.done()
 	var some [usualEdits]move
 	moves := some[:0]
 	m, from := move{}, int32(0)
@@ -47,25 +51,21 @@ func (e *edition) graft(text string) (*Document, bool) {
 	if len(p.nodes) > maxValues {
 		return nil, false
 	}
-	d := p.Document
 	m, from = move{}, 0
 	for i := range e.splices {
 		s := &e.splices[i]
-		keep(d.nodes[from+m.nodes:s.first+m.nodes], m, moves[i:])
+		keep(p.nodes[from+m.nodes:s.first+m.nodes], m, moves[i:])
 		m, from = moves[i], s.rest
 	}
-	keep(d.nodes[from+m.nodes:], m, nil)
-	d.keepUnknown(e, moves)
-	return &d, true
-}
-
-// room is how many nodes the new text may have.
-func (e *edition) room() int {
-	room := 0
+	keep(p.nodes[from+m.nodes:], m, nil)
 	for i := range e.splices {
-		room += 2 + int(e.splices[i].text.len())/12
+		if s := &e.splices[i]; s.grows == growsKey && !p.rename(s, moves[i]) {
+			return nil, false
+		}
 	}
-	return room
+	d := p.document()
+	d.keepUnknown(e, moves)
+	return d, true
 }
 
 // keep tells nodes where they are now: moved as m says, and their ends as later
@@ -127,7 +127,6 @@ func (p *parser) grow(s *splice) bool {
 		}
 	case growsMembers:
 		seen := keys{schema: s.of, names: &p.names}
-		defer seen.done()
 		for p.at < end {
 			if p.member(&seen, s.depth) != nil {
 				return false
@@ -136,8 +135,59 @@ func (p *parser) grow(s *splice) bool {
 				p.at++
 			}
 		}
+		seen.done()
+	case growsKey:
+		if _, err := p.str(inKey); err != nil {
+			return false
+		}
 	default:
 		return false
 	}
 	return p.at == end && len(p.respell) == 0 && len(p.unknown) == 0
+}
+
+// rename tells a member where its new key is, once all nodes are in their
+// places; m is what they moved by behind it. False where the object would not
+// have it, or has one more of that name.
+func (p *parser) rename(s *splice, m move) bool {
+	i := s.first + m.nodes
+	n := &p.nodes[i]
+	n.keyTo = s.to + m.bytes - 1
+	n.key = n.keyTo - s.text.len() + 2
+	n.escapes &^= inKey
+	if strings.IndexByte(p.text[n.key:n.keyTo], '\\') >= 0 {
+		n.escapes |= inKey
+	}
+	object, of := p.parent(i)
+	if of == nil || of.kind != mapping {
+		return false
+	}
+	name, end := n.name(p.text), p.nodes[object].next
+	for k := object + 1; k < end; k = p.nodes[k].next {
+		if k != i && p.nodes[k].name(p.text) == name {
+			return false
+		}
+	}
+	return true
+}
+
+// parent is the object or list that node i stands in, and its schema; i is not
+// the root.
+func (d *Document) parent(i int32) (at int32, of *schema) {
+	of = d.schema
+	for {
+		child := at + 1
+		for d.nodes[child].next <= i {
+			child = d.nodes[child].next
+		}
+		if child == i {
+			return at, of
+		}
+		if d.nodes[at].kind == '[' {
+			of = of.element()
+		} else {
+			of = of.member(int(d.nodes[child].field) - 1)
+		}
+		at = child
+	}
 }

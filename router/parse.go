@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -17,6 +19,36 @@ type parser struct {
 	at      int
 	names   []string // of the objects that are open, see keys
 	respell []respelling
+}
+
+// parsers keep room for nodes: where they lie while a body is read is then
+// memory that was used a moment ago, and what a Document keeps is as long as it
+// has to be.
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
+// maxSpare is how many nodes a parser keeps room for.
+const maxSpare = 4096
+
+func newParser(text string, s *schema) *parser {
+	p := parsers.Get().(*parser)
+	p.text, p.schema = text, s
+	return p
+}
+
+// document is what was read.
+func (p *parser) document() *Document {
+	return &Document{text: p.text, schema: p.schema, nodes: slices.Clone(p.nodes), unknown: slices.Clone(p.unknown)}
+}
+
+// done gives the parser back. It keeps nothing of the text.
+func (p *parser) done() {
+	if cap(p.nodes) > maxSpare {
+		return
+	}
+	clear(p.names[:cap(p.names)])
+	clear(p.respell)
+	*p = parser{Document: Document{nodes: p.nodes[:0], unknown: p.unknown[:0]}, names: p.names[:0], respell: p.respell[:0]}
+	parsers.Put(p)
 }
 
 // respelling is a part of the text that is sent in another of the Engine's
@@ -90,45 +122,60 @@ func (p *parser) value(s *schema, depth int) error {
 		return fmt.Errorf("more than %d values: send fewer", maxValues)
 	}
 	start := p.at
-	p.nodes = append(p.nodes, node{start: int32(start)})
-	kind := p.text[p.at]
+	if i == cap(p.nodes) {
+		p.nodes = slices.Grow(p.nodes, 1)
+	}
+	p.nodes = p.nodes[:i+1] // written below, field by field: a whole node is slower
+	kind := p.text[start]
+	var is, escapes uint8
 	var err error
 	switch kind {
 	case '{':
-		err = p.object(s, depth)
+		is, err = anObject, p.object(s, depth)
 	case '[':
-		err = p.list(s, depth)
+		is, err = aList, p.list(s, depth)
 	case '"':
-		var escaped bool
-		escaped, err = p.str()
-		if escaped {
-			p.nodes[i].escapes = inText
-		}
+		is = aString
+		escapes, err = p.str(inText)
 	case 't':
-		err = p.word("true")
+		is, err = aTruth, p.word("true")
 	case 'f':
-		err = p.word("false")
+		is, err = aTruth, p.word("false")
 	case 'n':
-		err = p.word("null")
+		is, err = aNull, p.word("null")
 	default:
 		kind = '0'
-		err = p.number()
+		is, err = aNumber, p.number()
 	}
 	if err != nil {
 		return err
 	}
-	if want := s.refuses(kind, p.text[start:p.at]); want != "" {
+	if s != nil && takes[s.kind]&is == 0 {
+		if err := p.judge(s, kind, start, depth); err != nil {
+			return err
+		}
+	}
+	n := &p.nodes[i]
+	n.kind, n.escapes, n.field = kind, escapes, 0
+	n.start, n.end = int32(start), int32(p.at)
+	n.key, n.keyTo, n.next = 0, 0, int32(len(p.nodes))
+	return nil
+}
+
+// judge looks at a value that its kind alone does not show to be one that the
+// type takes.
+func (p *parser) judge(s *schema, kind byte, start, depth int) error {
+	text := p.text[start:p.at]
+	if want := s.refuses(kind, text); want != "" {
 		subject := "is"
 		if depth == 0 {
 			subject = "it is"
 		}
-		return fmt.Errorf("%s %s: write %s", subject, describe(kind, p.text[start:p.at]), want)
+		return fmt.Errorf("%s %s: write %s", subject, describe(kind, text), want)
 	}
-	if kind == '"' && s.isWords() {
-		p.respell = append(p.respell, respelling{start, p.at, "[" + p.text[start:p.at] + "]"})
+	if kind == '"' && s.kind == words {
+		p.respell = append(p.respell, respelling{start, p.at, "[" + text + "]"})
 	}
-	n := &p.nodes[i]
-	n.kind, n.end, n.next = kind, int32(p.at), int32(len(p.nodes))
 	return nil
 }
 
@@ -193,34 +240,34 @@ func (p *parser) number() error {
 	return nil
 }
 
-// str reads a string and tells whether it holds escapes. Text that decoders
+// str reads a string and gives the mark if it holds escapes. Text that decoders
 // would repair, each in its own way, is refused: bytes that are no UTF-8, and
 // halves of surrogate pairs.
-func (p *parser) str() (escaped bool, err error) {
+func (p *parser) str(mark uint8) (escapes uint8, err error) {
 	if p.at >= len(p.text) || p.text[p.at] != '"' {
-		return false, p.syntax("a string")
+		return 0, p.syntax("a string")
 	}
 	p.at++
 	from, ascii := p.at, true
 	for {
 		p.at += usualRun(p.text[p.at:])
 		if p.at >= len(p.text) {
-			return false, p.syntax("the end of the string")
+			return 0, p.syntax("the end of the string")
 		}
 		switch c := p.text[p.at]; {
 		case c == '"':
 			if !ascii && !utf8.ValidString(p.text[from:p.at]) {
-				return false, fmt.Errorf("the string at byte %d is no UTF-8: send UTF-8", from-1)
+				return 0, fmt.Errorf("the string at byte %d is no UTF-8: send UTF-8", from-1)
 			}
 			p.at++
-			return escaped, nil
+			return escapes, nil
 		case c == '\\':
-			escaped = true
+			escapes = mark
 			if err := p.escape(); err != nil {
-				return false, err
+				return 0, err
 			}
 		case c < ' ':
-			return false, fmt.Errorf("control character at byte %d: write it as \\u%04x", p.at, c)
+			return 0, fmt.Errorf("control character at byte %d: write it as \\u%04x", p.at, c)
 		default:
 			ascii = false
 			p.at++
@@ -337,7 +384,6 @@ func (p *parser) object(s *schema, depth int) error {
 		return nil
 	}
 	seen := keys{schema: s, names: &p.names, from: len(p.names)}
-	defer seen.done()
 	for {
 		if err := p.member(&seen, depth); err != nil {
 			return err
@@ -348,6 +394,7 @@ func (p *parser) object(s *schema, depth int) error {
 			p.at++
 		case p.at < len(p.text) && p.text[p.at] == '}':
 			p.at++
+			seen.done()
 			return nil
 		default:
 			return p.syntax(", or }")
@@ -359,15 +406,15 @@ func (p *parser) object(s *schema, depth int) error {
 func (p *parser) member(seen *keys, depth int) error {
 	p.space()
 	from := p.at + 1
-	escaped, err := p.str()
+	escapes, err := p.str(inKey)
 	if err != nil {
 		return err
 	}
-	key := node{key: int32(from), keyTo: int32(p.at - 1)}
-	if escaped {
-		key.escapes = inKey
+	to := p.at - 1
+	name := p.text[from:to]
+	if escapes != 0 {
+		name = unquote(p.text[from-1 : to+1])
 	}
-	name := key.name(p.text)
 	known, err := seen.add(name)
 	if err != nil {
 		return in(name, err)
@@ -377,18 +424,26 @@ func (p *parser) member(seen *keys, depth int) error {
 	}
 	p.at++
 	i, s := len(p.nodes), seen.schema
+	var of *schema
 	switch {
-	case !s.isStruct():
+	case s == nil:
+	case s.kind != structure:
+		of = s.member(known)
 	case known < 0:
 		p.unknown = append(p.unknown, int32(i))
-	case s.fields[known].name != name:
-		p.respell = append(p.respell, respelling{from, int(key.keyTo), s.fields[known].name})
+	default:
+		f := &s.fields[known]
+		if of = f.schema; seen.respelled {
+			p.respell = append(p.respell, respelling{from, to, f.name})
+			seen.respelled = false
+		}
 	}
-	if err := p.value(s.member(known), depth+1); err != nil {
+	if err := p.value(of, depth+1); err != nil {
 		return in(name, err)
 	}
 	n := &p.nodes[i]
-	n.key, n.keyTo, n.field, n.escapes = key.key, key.keyTo, int16(known+1), n.escapes|key.escapes
+	n.key, n.keyTo, n.field = int32(from), int32(to), int16(known+1)
+	n.escapes |= escapes
 	return nil
 }
 

@@ -50,6 +50,32 @@ const (
 	number
 )
 
+// The kinds of values, as bits.
+const (
+	anObject uint8 = 1 << iota
+	aList
+	aString
+	aTruth
+	aNumber
+	aNull
+)
+
+// takes are the kinds of values that each kind of schema takes whatever they
+// say; refuses looks at the others.
+var takes = [...]uint8{
+	anything:      0xff,
+	structure:     aNull | anObject,
+	mapping:       aNull | anObject,
+	mappingOrList: 0xff,
+	listing:       aNull | aList,
+	words:         aNull | aList,
+	text:          aNull | aString,
+	truth:         aNull | aTruth,
+	whole:         aNull,
+	natural:       aNull,
+	number:        aNull,
+}
+
 var (
 	schemas         sync.Map // reflect.Type -> *schema
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -311,6 +337,8 @@ type keys struct {
 	names  *[]string // from from on: names of a map, folded names of a struct, those not in known
 	from   int
 	set    map[string]struct{}
+
+	respelled bool // the last name is another spelling of its field's
 }
 
 // errTwice has no advice in it: which of the two was meant only the caller
@@ -324,11 +352,7 @@ func (k *keys) add(name string) (int, error) {
 		return -1, k.note(name)
 	}
 	if k.schema.isStruct() {
-		i := k.next
-		if i >= len(k.schema.fields) || k.schema.fields[i].name != name {
-			i = k.schema.known(name)
-		}
-		if i >= 0 {
+		if i := k.field(name); i >= 0 {
 			k.next = i + 1
 			if i >= 64*len(k.known) {
 				return i, k.note(fold(name))
@@ -342,12 +366,27 @@ func (k *keys) add(name string) (int, error) {
 		}
 		if i, ok := k.schema.byFold[fold(name)]; ok {
 			if spelling[name] == k.schema.fields[i].name {
+				k.respelled = true
 				return k.add(spelling[name])
 			}
 			return -1, fmt.Errorf("is not spelled as the Engine spells it: write %s", k.schema.fields[i].name)
 		}
 	}
 	return -1, k.note(fold(name))
+}
+
+// ahead is how many fields may be left out before the next one is looked up.
+const ahead = 4
+
+// field is the number of the field of a name, -1 if there is none.
+func (k *keys) field(name string) int {
+	fields := k.schema.fields
+	for i := k.next; i < min(k.next+ahead, len(fields)); i++ {
+		if fields[i].name == name {
+			return i
+		}
+	}
+	return k.schema.byName.find(fields, name)
 }
 
 // note remembers a name and refuses it the second time.

@@ -3,7 +3,7 @@ package owner
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -63,11 +63,15 @@ func made(resp *http.Response) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var t struct{ ID string }
-	if err := json.Unmarshal(body, &t); err != nil || t.ID == "" {
-		return "", fmt.Errorf("the Engine says that it made something but not its id: %w", err)
+	said, err := router.ParseDocument(body, nil)
+	if err != nil {
+		return "", fmt.Errorf("the Engine says that it made something, but not in JSON: %v", err) // no fault of the caller's
 	}
-	return t.ID, nil
+	id := said.Root().Get("Id").Str()
+	if id == "" {
+		return "", errors.New("the Engine says that it made something but not its id")
+	}
+	return id, nil
 }
 
 // whole reads an answer, which is then there to be read again.
@@ -75,7 +79,14 @@ func whole(resp *http.Response) ([]byte, error) {
 	if resp.Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	var body []byte
+	var err error
+	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+		body = make([]byte, n)
+		_, err = io.ReadFull(resp.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the Engine's answer: %w", err)
 	}

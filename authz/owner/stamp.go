@@ -48,7 +48,7 @@ func (j *judging) unfaked() error {
 		if err != nil {
 			return err
 		}
-		if err := unfakedIn(j.call.Body.Root(), kept); err != nil {
+		if err := unfakedIn(j.call.Body, kept); err != nil {
 			return err
 		}
 	}
@@ -90,22 +90,12 @@ func faked(name string) error {
 
 // unfakedIn looks at every "Labels" in a body, whatever it is a part of. Kept
 // are the labels that an update repeats.
-func unfakedIn(v router.Value, kept map[string]string) error {
-	for name, member := range v.Members() {
-		if strings.EqualFold(name, "Labels") {
-			for label, value := range member.Members() {
-				if old, ok := kept[label]; strings.HasPrefix(label, Reserved) && (!ok || old != value.Str()) {
-					return faked(label)
-				}
+func unfakedIn(body *router.Document, kept map[string]string) error {
+	for labels := range body.Named("Labels") {
+		for label, value := range labels.Members() {
+			if old, ok := kept[label]; strings.HasPrefix(label, Reserved) && (!ok || old != value.Str()) {
+				return faked(label)
 			}
-		}
-		if err := unfakedIn(member, kept); err != nil {
-			return err
-		}
-	}
-	for element := range v.Elements() {
-		if err := unfakedIn(element, kept); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -177,10 +178,17 @@ func readAll(w http.ResponseWriter, r *http.Request, max int64) (string, error) 
 	if deadline.SetReadDeadline(time.Now().Add(documentTime)) == nil {
 		defer deadline.SetReadDeadline(time.Time{})
 	}
+	if n := r.ContentLength; n > 0 && n <= firstRead { // as nearly all are
+		body := make([]byte, n)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return "", endedEarly(err)
+		}
+		return unsafe.String(&body[0], n), nil // nobody writes there any more
+	}
 	body := rooms.Get().(*bytes.Buffer)
 	defer giveBack(body)
 	if r.ContentLength > 0 {
-		body.Grow(int(min(r.ContentLength, firstRead)) + bytes.MinRead)
+		body.Grow(firstRead + bytes.MinRead)
 	}
 	n, err := body.ReadFrom(io.LimitReader(r.Body, max+1))
 	if err == nil && r.ContentLength > 0 && n != r.ContentLength {
@@ -188,11 +196,15 @@ func readAll(w http.ResponseWriter, r *http.Request, max int64) (string, error) 
 	}
 	switch {
 	case err != nil:
-		return "", &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
+		return "", endedEarly(err)
 	case n > max:
 		return "", tooLarge(max)
 	}
 	return body.String(), nil // a copy, as long as what came
+}
+
+func endedEarly(err error) error {
+	return &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
 }
 
 // rooms are buffers that bodies are read into, the usual ones among them.

@@ -40,6 +40,10 @@ type Call struct {
 
 	vars   []variable
 	pinned []Pin
+	set    struct { // what SetFilters wrote
+		filters Filters
+		text    string
+	}
 	memory *memory // nil: nothing is remembered
 }
 

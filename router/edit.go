@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Edit is a value to be written at a path of member names, the root where it
@@ -25,7 +26,8 @@ func (d *Document) Set(value any, path ...string) error {
 // Edit makes all edits, each as Set does, or none. One that writes into what
 // another writes is an error; of two with the same path the later counts.
 func (d *Document) Edit(edits ...Edit) error {
-	e := edition{doc: d}
+	e := newEdition(d)
+	defer e.done()
 	if err := e.set(edits); err != nil {
 		return err
 	}
@@ -40,6 +42,31 @@ type edition struct {
 	splices []splice
 	written []byte // all new text, in pieces
 }
+
+// editions keep the room that they needed.
+var editions = sync.Pool{New: func() any {
+	return &edition{written: make([]byte, 0, usualText), splices: make([]splice, 0, usualEdits)}
+}}
+
+func newEdition(d *Document) *edition {
+	e := editions.Get().(*edition)
+	e.doc = d
+	return e
+}
+
+// done gives the edition back. It keeps nothing of what was written.
+func (e *edition) done() {
+	if cap(e.written) > maxSpareText || cap(e.splices) > maxGrafts || cap(e.parts) > maxGrafts {
+		return
+	}
+	clear(e.written)
+	clear(e.parts)
+	*e = edition{written: e.written[:0], splices: e.splices[:0], parts: e.parts[:0]}
+	editions.Put(e)
+}
+
+// maxSpareText is how many bytes an edition keeps room for.
+const maxSpareText = 4 << 10
 
 // piece is a stretch of what an edition has written.
 type piece struct{ from, to int32 }
@@ -84,9 +111,6 @@ var errOverlap = errors.New("editing the body: two edits write the same part of 
 
 // set adds edits of values.
 func (e *edition) set(edits []Edit) error {
-	if len(edits) > 0 { // pins of keys may have written already
-		e.written, e.splices = slices.Grow(e.written, usualText), slices.Grow(e.splices, usualEdits)
-	}
 	for i := range edits {
 		edit := &edits[i]
 		if e.doc == nil {
@@ -204,14 +228,15 @@ func (e *edition) commit() error {
 		return err
 	}
 	d := e.doc
-	read, ok := e.graft(text)
-	if !ok {
-		if read, err = parseText(text, d.schema); err != nil {
+	if !e.graft(text) {
+		read, err := parseText(text, d.schema)
+		if err != nil {
 			return fmt.Errorf("editing the body: %w", err)
 		}
+		read.edits = d.edits
+		*d = *read
 	}
-	read.edits = d.edits + 1
-	*d = *read
+	d.edits++
 	return nil
 }
 
@@ -308,18 +333,18 @@ func (e *edition) join() error {
 		}
 		return int(a.from - b.from)
 	})
-	for len(e.parts) > 0 {
-		node, at := e.parts[0].node, int32(0)
+	for parts := e.parts; len(parts) > 0; {
+		node, at := parts[0].node, int32(0)
 		old := Value{e.doc, node}.Str()
 		var b strings.Builder
-		for len(e.parts) > 0 && e.parts[0].node == node {
-			p := e.parts[0]
+		for len(parts) > 0 && parts[0].node == node {
+			p := parts[0]
 			if p.from < at {
 				return errOverlap
 			}
 			b.WriteString(old[at:p.from])
 			b.WriteString(p.to)
-			at, e.parts = p.from+int32(len(p.text)), e.parts[1:]
+			at, parts = p.from+int32(len(p.text)), parts[1:]
 		}
 		b.WriteString(old[at:])
 		e.replace(node, e.quote(b.String()), nil, 0) // a string is taken where one was
@@ -368,7 +393,9 @@ func (d *Document) remove(i int32) error {
 	case before[len(before)-1] == ',':
 		from = int32(len(before) - 1)
 	}
-	e := edition{doc: d, splices: []splice{{from: from, to: to}}}
+	e := newEdition(d)
+	defer e.done()
+	e.splices = append(e.splices, splice{from: from, to: to})
 	return e.commit()
 }
 

@@ -92,8 +92,15 @@ func (f Filters) String() string {
 	return string(append(b, '}'))
 }
 
-// Filters are the call's filters, never nil.
+// Filters are the call's filters, never nil. They are a copy.
 func (c *Call) Filters() (Filters, error) {
+	if f := c.lastFilters(); f != nil {
+		own := make(Filters, len(f))
+		for name, values := range f {
+			own[name] = slices.Clone(values)
+		}
+		return own, nil
+	}
 	f, err := ParseFilters(c.Query.Get("filters"))
 	if f == nil {
 		f = Filters{}
@@ -101,7 +108,34 @@ func (c *Call) Filters() (Filters, error) {
 	return f, err
 }
 
-// SetFilters replaces the call's filters.
-func (c *Call) SetFilters(f Filters) { c.Query.Set("filters", f.String()) }
+// SetFilters replaces the call's filters; f is the call's from then on.
+func (c *Call) SetFilters(f Filters) {
+	for name, values := range f { // as they will be read
+		slices.Sort(values)
+		f[name] = slices.Compact(values)
+	}
+	c.set.filters, c.set.text = f, f.String()
+	c.Query.Set("filters", c.set.text)
+}
+
+// lastFilters are those that SetFilters wrote, if they still stand.
+func (c *Call) lastFilters() Filters {
+	if list := c.Query["filters"]; c.set.filters != nil && len(list) == 1 && list[0] == c.set.text {
+		return c.set.filters
+	}
+	return nil
+}
+
+// Filtered says whether a filter has a value.
+func (c *Call) Filtered(name, value string) bool {
+	f := c.lastFilters()
+	if f == nil {
+		var err error
+		if f, err = ParseFilters(c.Query.Get("filters")); err != nil {
+			return false
+		}
+	}
+	return slices.Contains(f[name], value)
+}
 
 var _ fmt.Stringer = Filters{}

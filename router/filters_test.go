@@ -2,6 +2,8 @@ package router
 
 import (
 	"errors"
+	"net/url"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -115,4 +117,34 @@ func FuzzFilters(f *testing.F) {
 			t.Errorf("%s is sent as %s, which the Engine reads as %v, %v", text, ours, theirs, err)
 		}
 	})
+}
+
+// TestSetFilters remembers what was set as long as it stands, and as it is read.
+func TestSetFilters(t *testing.T) {
+	c := &Call{Query: url.Values{}}
+	c.SetFilters(Filters{"label": {"b", "a", "b"}, "name": {"x"}})
+	for range 2 {
+		got, err := c.Filters()
+		read, readErr := ParseFilters(c.Query.Get("filters"))
+		if err != nil || readErr != nil || !reflect.DeepEqual(got, read) {
+			t.Errorf("%v, %v; read %v, %v", got, err, read, readErr)
+		}
+		got["label"][0], got["name"] = "mine", nil // a copy
+		_ = append(got["label"], "more")
+	}
+	if !c.Filtered("label", "a") || c.Filtered("label", "c") || c.Filtered("none", "a") {
+		t.Error("the filters that were set are not seen")
+	}
+	c.Query.Set("filters", `{"label":{"c":true}}`)
+	if got, err := c.Filters(); err != nil || !reflect.DeepEqual(got, Filters{"label": {"c"}}) || !c.Filtered("label", "c") || c.Filtered("label", "a") {
+		t.Errorf("%v, %v: what was set is seen behind what stands there", got, err)
+	}
+	c.Query.Set("filters", `{`)
+	if c.Filtered("label", "a") {
+		t.Error("broken filters have values")
+	}
+	delete(c.Query, "filters")
+	if got, _ := c.Filters(); len(got) > 0 || c.Filtered("label", "a") {
+		t.Errorf("%v without filters", got)
+	}
 }

@@ -16,14 +16,15 @@ type move struct {
 // and list, which for more costs more than reading the whole.
 const maxGrafts = 64
 
-// graft is the document after its splices without reading again what was read
-// before: the nodes of the new text, read alone, are put among the old ones.
-// False leaves it to a reading of the whole, which also says what is wrong.
-func (e *edition) graft(text string) (*Document, bool) {
+// graft makes the document what its splices make of it without reading again
+// what was read before: the nodes of the new text, read alone, are put among the
+// old ones. False leaves it as it was, to a reading of the whole, which also says
+// what is wrong.
+func (e *edition) graft(text string) bool {
 	old := e.doc
 	anew := func(s splice) bool { return s.grows == growsAnew }
 	if len(e.splices) > maxGrafts || len(text) > MaxDocument || slices.ContainsFunc(e.splices, anew) {
-		return nil, false
+		return false
 	}
 	p := newParser(text, old.schema)
 	defer p.done()
@@ -36,7 +37,7 @@ func (e *edition) graft(text string) (*Document, bool) {
 		first := len(p.nodes)
 		p.at = int(s.from + m.bytes)
 		if !p.grow(s) {
-			return nil, false
+			return false
 		}
 		if s.first < s.rest && old.nodes[s.first].key > 0 { // what is replaced keeps its key
 			n, was := &p.nodes[first], &old.nodes[s.first]
@@ -49,7 +50,7 @@ func (e *edition) graft(text string) (*Document, bool) {
 	}
 	p.nodes = append(p.nodes, old.nodes[from:]...)
 	if len(p.nodes) > maxValues {
-		return nil, false
+		return false
 	}
 	m, from = move{}, 0
 	for i := range e.splices {
@@ -60,12 +61,12 @@ func (e *edition) graft(text string) (*Document, bool) {
 	keep(p.nodes[from+m.nodes:], m, nil)
 	for i := range e.splices {
 		if s := &e.splices[i]; s.grows == growsKey && !p.rename(s, moves[i]) {
-			return nil, false
+			return false
 		}
 	}
-	d := p.document()
-	d.keepUnknown(e, moves)
-	return d, true
+	old.unknown = e.keptUnknown(moves)
+	old.text, old.nodes = text, append(old.nodes[:0], p.nodes...)
+	return true
 }
 
 // keep tells nodes where they are now: moved as m says, and their ends as later
@@ -98,9 +99,10 @@ func keep(nodes []node, m move, later []move) {
 	}
 }
 
-// keepUnknown notes where the unknown fields have moved. New text has none, but
-// may be the value of one.
-func (d *Document) keepUnknown(e *edition, moves []move) {
+// keptUnknown is where the unknown fields have moved. New text has none, but may
+// be the value of one.
+func (e *edition) keptUnknown(moves []move) []int32 {
+	all := e.doc.unknown[:0]
 	for _, i := range e.doc.unknown {
 		moved, kept := int32(0), true
 		for k, s := range e.splices {
@@ -111,9 +113,10 @@ func (d *Document) keepUnknown(e *edition, moves []move) {
 			}
 		}
 		if kept {
-			d.unknown = append(d.unknown, i+moved)
+			all = append(all, i+moved)
 		}
 	}
+	return all
 }
 
 // grow reads a splice's text alone; false if only a reading of the whole can

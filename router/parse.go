@@ -35,9 +35,10 @@ func newParser(text string, s *schema) *parser {
 	return p
 }
 
-// document is what was read.
+// document is what was read, with room for what edits usually add.
 func (p *parser) document() *Document {
-	return &Document{text: p.text, schema: p.schema, nodes: slices.Clone(p.nodes), unknown: slices.Clone(p.unknown)}
+	nodes := append(make([]node, 0, len(p.nodes)+usualEdits), p.nodes...)
+	return &Document{text: p.text, schema: p.schema, nodes: nodes, unknown: slices.Clone(p.unknown)}
 }
 
 // done gives the parser back. It keeps nothing of the text.

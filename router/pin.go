@@ -95,8 +95,9 @@ func (c *Call) holds(p Place) bool {
 // further edits of the body with them, all in one pass: either all are made, or
 // the call stays as it was. A ref whose place has changed since is an error.
 func (c *Call) Pin(pins []Pin, edits ...Edit) error {
-	body := edition{doc: c.Body}
-	values := map[string][]string{} // of the query
+	body := newEdition(c.Body)
+	defer body.done()
+	var values map[string][]string // of the query
 	var filters Filters
 	for _, pin := range pins {
 		p := pin.Ref.At
@@ -107,6 +108,9 @@ func (c *Call) Pin(pins []Pin, edits ...Edit) error {
 				err = c.moved(p)
 			}
 		case InQuery:
+			if values == nil {
+				values = map[string][]string{}
+			}
 			if values[p.Key] == nil {
 				values[p.Key] = slices.Clone(c.Query[p.Key])
 			}

@@ -3,7 +3,6 @@ package owner
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"moorgate/router"
 )
@@ -65,6 +64,5 @@ func (j *judging) exact(p *pending) bool {
 		!j.labels(router.Container) || j.adopted.some(j.call.Engine, router.Container) {
 		return false
 	}
-	f, err := j.call.Filters()
-	return err == nil && slices.Contains(f["label"], j.label()) && j.index.undoubted(j.ctx, j.who.User)
+	return j.call.Filtered("label", j.label()) && j.index.undoubted(j.ctx, j.who.User)
 }

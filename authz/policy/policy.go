@@ -208,7 +208,8 @@ type refusal struct {
 // Authorize allows a call that one of the caller's roles allows altogether and
 // that none of them denies.
 func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *router.Call) (authz.Decision, error) {
-	roles := make([]*role, 0, len(who.Roles))
+	var room someRoles
+	roles := room[:0]
 	for _, name := range who.Roles {
 		if r := p.roles[name]; r != nil {
 			roles = append(roles, r)
@@ -255,7 +256,8 @@ func (p *Policy) Authorize(ctx context.Context, who identity.Identity, call *rou
 // May says whether one of the roles may do an action on an engine at all, and
 // none denies it: what is asked of streams that were let pass earlier.
 func (p *Policy) May(roles []string, action, engine string) bool {
-	return slices.ContainsFunc(p.allowing(roles, action), func(r *role) bool { return r.on(engine) })
+	var room someRoles
+	return slices.ContainsFunc(p.allowing(room[:], roles, action), func(r *role) bool { return r.on(engine) })
 }
 
 // denied asks the CEL rules of all roles.

@@ -10,10 +10,13 @@ import (
 	"moorgate/router"
 )
 
+// someRoles is room for the roles of most callers.
+type someRoles [4]*role
+
 // allowing gives those of the roles that allow an action on some engine; none
-// if one of them denies it.
-func (p *Policy) allowing(roles []string, action string) []*role {
-	var allowing []*role
+// if one of them denies it. They are put into room, if it suffices.
+func (p *Policy) allowing(room []*role, roles []string, action string) []*role {
+	allowing := room[:0]
 	for _, name := range roles {
 		r := p.roles[name]
 		if r == nil {
@@ -37,7 +40,8 @@ func (r *role) on(engine string) bool {
 // Own says whether the caller sees and touches only their own in what an action
 // does: they do unless a role that allows it there has scope: all.
 func (p *Policy) Own(who identity.Identity, action, engine string) bool {
-	return !slices.ContainsFunc(p.allowing(who.Roles, action), func(r *role) bool { return r.all && r.on(engine) })
+	var room someRoles
+	return !slices.ContainsFunc(p.allowing(room[:], who.Roles, action), func(r *role) bool { return r.all && r.on(engine) })
 }
 
 // hides says whether what is not the caller's will look missing to them in this
@@ -62,12 +66,13 @@ func (p *Policy) others(ctx context.Context, in *input, kind router.Kind, name s
 // bound them.
 func (p *Policy) Quota(who identity.Identity) Quota {
 	var q Quota
-	for i, r := range p.allowing(who.Roles, "container.create") {
+	var room someRoles
+	for i, r := range p.allowing(room[:], who.Roles, "container.create") {
 		q.Containers = most(i, q.Containers, r.quota.Containers)
 		q.Memory = most(i, q.Memory, r.quota.Memory)
 		q.CPUs = most(i, q.CPUs, r.quota.CPUs)
 	}
-	for i, r := range p.allowing(who.Roles, "image.pull") {
+	for i, r := range p.allowing(room[:], who.Roles, "image.pull") {
 		q.PullsPerHour = most(i, q.PullsPerHour, r.quota.PullsPerHour)
 	}
 	for _, name := range who.Roles {

@@ -163,6 +163,10 @@ func misspelled(host string) (wrong, write string) {
 // form, else what to write in its place. Resolvers take "127.1", "0x7f.0.0.1"
 // and "2130706433" for addresses too.
 func plainAddress(host string) string {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last != "" && last[0] > '9' && !strings.ContainsAny(host, ":[]") {
+		return host // the last part of an address in dots is a number
+	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	switch {
 	case err == nil && addr.Is4(), err == nil && addr.Is4In6():
@@ -172,7 +176,6 @@ func plainAddress(host string) string {
 	case strings.HasPrefix(host, "["):
 		return "a valid IPv6 address"
 	}
-	last := host[strings.LastIndexByte(host, '.')+1:]
 	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
 		return "four decimal numbers with dots"
 	}

@@ -3,7 +3,7 @@ package router
 import "strings"
 
 // usual is Canonical for names in their usual form: lower-case components with
-// single separators, a host with a dot and no port, a tag or a sha256 digest.
+// single separators, a host with a dot or a port, a tag or a sha256 digest.
 // They are nearly all that there are, and reading them by the library's
 // expressions is much of what judging a call would cost. False leaves a name to
 // the library.
@@ -23,7 +23,7 @@ func usual(ref string) (string, bool) {
 		}
 		name = name[:i]
 	}
-	if len(name) > 200 || len(ref) == 64 || name == "sha256" {
+	if len(name) > 200 || len(ref) == 64 || name == "sha256" || strings.HasPrefix(ref, "sha256:") {
 		return "", false
 	}
 	const hub = "docker.io/"
@@ -37,7 +37,7 @@ func usual(ref string) (string, bool) {
 			name, before = path, hub+"library/"
 		}
 	case host == "localhost":
-	case !strings.Contains(host, "."):
+	case !strings.ContainsAny(host, ".:"):
 		path, before = name, hub
 	case !plainHost(host):
 		return "", false
@@ -72,6 +72,10 @@ func plainTag(tag string) bool {
 
 func plainHost(host string) bool {
 	if wrong, _ := misspelled(host); wrong != "" {
+		return false
+	}
+	host, port, ok := strings.Cut(host, ":")
+	if ok && (port == "" || strings.Trim(port, "0123456789") != "") {
 		return false
 	}
 	for label := range strings.SplitSeq(host, ".") {

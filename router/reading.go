@@ -18,6 +18,11 @@ type reading struct {
 	edits uint32
 	vars  []variable
 	query []said
+
+	// Room for what calls usually have, with the reading in one allocation.
+	someVars   [2]variable
+	someQuery  [4]said
+	someValues [4]string
 }
 
 // memory holds a call's last reading. Copies of a call share it, and so may
@@ -44,12 +49,17 @@ func (c *Call) reading() *reading {
 }
 
 func (c *Call) readNames() *reading {
-	r := &reading{body: c.Body, vars: slices.Clone(c.vars), query: make([]said, 0, len(c.Query))}
+	r := &reading{body: c.Body}
+	r.vars = append(r.someVars[:0], c.vars...)
 	if c.Body != nil {
 		r.edits = c.Body.edits
 	}
+	r.query = r.someQuery[:0]
+	all := r.someValues[:0]
 	for key, values := range c.Query {
-		r.query = append(r.query, said{key, slices.Clone(values)})
+		from := len(all)
+		all = append(all, values...)
+		r.query = append(r.query, said{key, slices.Clip(all[from:])})
 	}
 	r.refs, r.err = c.Route.Refs(c)
 	var known *Error

@@ -49,6 +49,9 @@ func (j *judging) want() error {
 	}
 	for _, ref := range refs {
 		if ref.Kind == router.Volume && ref.Use == router.UsesOrMakes {
+			if j.mounts == nil {
+				j.mounts = make([]string, 0, usualMounts)
+			}
 			j.mounts = append(j.mounts, ref.Name)
 		}
 	}
@@ -62,6 +65,10 @@ func (j *judging) want() error {
 	}
 	return nil
 }
+
+// usualMounts is how many names room is made for: those of the volumes, and two
+// that are held along with them.
+const usualMounts = 6
 
 // mount makes the named volumes that a container is to mount, before the
 // Engine does: it would make them without a label, or mount another's. One

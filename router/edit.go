@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (d *Document) Edit(edits ...Edit) error {
 // edition is a set of edits of a document that are made in one pass.
 type edition struct {
 	doc     *Document
-	root    change
+	changes []change // the root's first, where there are any
 	parts   []part
 	splices []splice
 	written []byte // all new text, in pieces
@@ -45,7 +46,7 @@ type edition struct {
 
 // editions keep the room that they needed.
 var editions = sync.Pool{New: func() any {
-	return &edition{written: make([]byte, 0, usualText), splices: make([]splice, 0, usualEdits)}
+	return &edition{written: make([]byte, 0, usualText), splices: make([]splice, 0, usualEdits), changes: make([]change, 0, 2*usualEdits)}
 }}
 
 func newEdition(d *Document) *edition {
@@ -56,12 +57,13 @@ func newEdition(d *Document) *edition {
 
 // done gives the edition back. It keeps nothing of what was written.
 func (e *edition) done() {
-	if cap(e.written) > maxSpareText || cap(e.splices) > maxGrafts || cap(e.parts) > maxGrafts {
+	if cap(e.written) > maxSpareText || max(cap(e.splices), cap(e.parts), cap(e.changes)) > maxGrafts {
 		return
 	}
 	clear(e.written)
 	clear(e.parts)
-	*e = edition{written: e.written[:0], splices: e.splices[:0], parts: e.parts[:0]}
+	clear(e.changes)
+	*e = edition{written: e.written[:0], splices: e.splices[:0], parts: e.parts[:0], changes: e.changes[:0]}
 	editions.Put(e)
 }
 
@@ -75,10 +77,13 @@ func (p piece) len() int32 { return p.to - p.from }
 
 // change is what edits do to one value: they replace it, or members of it.
 type change struct {
-	name    string
-	whole   bool
-	text    piece // where whole, the JSON that replaces it
-	members []change
+	name  string
+	whole bool
+	text  piece // where whole, the JSON that replaces it
+
+	// Numbers of changes; 0, the root's, where there is none.
+	first, last int32 // of members
+	next        int32 // of the same object
 }
 
 // part is a stretch of a string value that another text replaces.
@@ -121,17 +126,21 @@ func (e *edition) set(edits []Edit) error {
 		if e.written, err = appendJSON(e.written, edit.Value); err != nil {
 			return fmt.Errorf("writing %s: %w", strings.Join(edit.Path, "."), err)
 		}
-		at := &e.root
+		if len(e.changes) == 0 {
+			e.changes = append(e.changes, change{})
+		}
+		at := int32(0)
 		for _, name := range edit.Path {
-			if at.whole {
+			if e.changes[at].whole {
 				return edit.fails("another edit writes the whole of it")
 			}
-			at = at.member(name, len(edits)-i)
+			at = e.member(at, name)
 		}
-		if len(at.members) > 0 {
+		c := &e.changes[at]
+		if c.first > 0 {
 			return edit.fails("another edit writes a part of it")
 		}
-		at.whole, at.text = true, e.since(from)
+		c.whole, c.text = true, e.since(from)
 	}
 	return nil
 }
@@ -143,19 +152,32 @@ func (e *Edit) fails(why string) error {
 // since is what has been written since there were that many bytes.
 func (e *edition) since(from int) piece { return piece{int32(from), int32(len(e.written))} }
 
-// member is the change of a member, a new one if there is none; up to more are
-// to come.
-func (c *change) member(name string, more int) *change {
-	for i := range c.members {
-		if c.members[i].name == name {
-			return &c.members[i]
+// member is the number of the change of a member, a new one if there is none.
+func (e *edition) member(object int32, name string) int32 {
+	for i := e.changes[object].first; i > 0; i = e.changes[i].next {
+		if e.changes[i].name == name {
+			return i
 		}
 	}
-	if c.members == nil {
-		c.members = make([]change, 0, min(more, usualEdits))
+	i := int32(len(e.changes))
+	e.changes = append(e.changes, change{name: name})
+	if c := &e.changes[object]; c.first == 0 {
+		c.first, c.last = i, i
+	} else {
+		e.changes[c.last].next, c.last = i, i
 	}
-	c.members = append(c.members, change{name: name})
-	return &c.members[len(c.members)-1]
+	return i
+}
+
+// members are the changes of a value's members.
+func (e *edition) members(c *change) iter.Seq[*change] {
+	return func(yield func(*change) bool) {
+		for i := c.first; i > 0; i = e.changes[i].next {
+			if !yield(&e.changes[i]) {
+				return
+			}
+		}
+	}
 }
 
 // What room is made for: edits of one object, and what they write.
@@ -170,11 +192,11 @@ func (e *edition) append(b []byte, c *change) []byte {
 		return append(b, b[c.text.from:c.text.to]...)
 	}
 	b = append(b, '{')
-	for i := range c.members {
-		if i > 0 {
+	for m := range e.members(c) {
+		if b[len(b)-1] != '{' {
 			b = append(b, ',')
 		}
-		b = e.appendMember(b, &c.members[i])
+		b = e.appendMember(b, m)
 	}
 	return append(b, '}')
 }
@@ -211,8 +233,8 @@ func (e *edition) quote(s string) piece {
 // commit makes the edits and reads what they wrote, or the whole again, so that
 // an edit can never make what reading would refuse.
 func (e *edition) commit() error {
-	if e.root.whole || len(e.root.members) > 0 {
-		if err := e.walk(0, &e.root, make([]string, 0, usualEdits), e.doc.schema); err != nil {
+	if len(e.changes) > 0 {
+		if err := e.walk(0, &e.changes[0], make([]string, 0, usualEdits), e.doc.schema); err != nil {
 			return err
 		}
 	}
@@ -275,11 +297,10 @@ func (e *edition) walk(i int32, c *change, path []string, of *schema) error {
 		e.replace(i, e.since(from), of, len(path))
 		return nil
 	case n.kind != '{':
-		return fmt.Errorf("writing %s: %s is no object", strings.Join(append(path, c.members[0].name), "."), strings.Join(path, "."))
+		return fmt.Errorf("writing %s: %s is no object", strings.Join(append(path, e.changes[c.first].name), "."), strings.Join(path, "."))
 	}
 	added := 0
-	for k := range c.members {
-		m := &c.members[k]
+	for m := range e.members(c) {
 		if member := d.find(i, m.name, of); member < 0 {
 			added++
 		} else if err := e.walk(member, m, append(path, m.name), of.named(m.name)); err != nil {
@@ -297,8 +318,7 @@ func (e *edition) insert(i int32, c *change, of *schema, depth int) {
 	d := e.doc
 	n := &d.nodes[i]
 	from := len(e.written)
-	for k := range c.members {
-		m := &c.members[k]
+	for m := range e.members(c) {
 		if d.find(i, m.name, of) >= 0 {
 			continue
 		}
@@ -336,6 +356,11 @@ func (e *edition) join() error {
 	for parts := e.parts; len(parts) > 0; {
 		node, at := parts[0].node, int32(0)
 		old := Value{e.doc, node}.Str()
+		if p := parts[0]; p.text == old && (len(parts) == 1 || parts[1].node != node) { // the whole, as most are
+			e.replace(node, e.quote(p.to), nil, 0)
+			parts = parts[1:]
+			continue
+		}
 		var b strings.Builder
 		for len(parts) > 0 && parts[0].node == node {
 			p := parts[0]

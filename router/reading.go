@@ -62,9 +62,10 @@ func (c *Call) readNames() *reading {
 		r.query = append(r.query, said{key, slices.Clip(all[from:])})
 	}
 	r.refs, r.err = c.Route.Refs(c)
-	var known *Error
-	if r.err != nil && !errors.As(r.err, &known) {
-		r.refs, r.err = nil, fail(http.StatusBadRequest, "%s", r.err.Error())
+	if r.err != nil {
+		if known := (*Error)(nil); !errors.As(r.err, &known) {
+			r.refs, r.err = nil, fail(http.StatusBadRequest, "%s", r.err.Error())
+		}
 	}
 	if own := c.own(); len(own) > 0 && r.err == nil {
 		r.own, r.refs = len(own), append(own, r.refs...)

@@ -171,11 +171,10 @@ func (j *judging) stamp() error {
 		if j.who.Session != "" {
 			edits = append(edits, router.Edit{Path: []string{"Labels", sessionLabel}, Value: j.who.Session})
 		}
-		more, err := j.stampContainer()
-		if err != nil {
+		var err error
+		if edits, err = j.stampContainer(edits); err != nil {
 			return err
 		}
-		edits = append(edits, more...)
 	case "network.create":
 		label(labelPath...)
 		if j.own {
@@ -206,9 +205,8 @@ func (j *judging) stamp() error {
 
 // stampContainer names the image beside the owner, and marks the volumes
 // without a name that the Engine is to make.
-func (j *judging) stampContainer() ([]router.Edit, error) {
+func (j *judging) stampContainer(edits []router.Edit) ([]router.Edit, error) {
 	root := j.call.Body.Root()
-	var edits []router.Edit
 	if image := root.Get("Image").Str(); image != "" && !j.Offline {
 		o, ok := j.index.get(router.Image, image)
 		var err error
@@ -238,7 +236,11 @@ func (j *judging) stampContainer() ([]router.Edit, error) {
 // name; nil where there is none.
 func (j *judging) stampMounts(list router.Value) ([]map[string]json.RawMessage, error) {
 	fresh := func(m router.Value) bool { return m.Get("Type").Str() == "volume" && m.Get("Source").Str() == "" }
-	if !slices.ContainsFunc(slices.Collect(list.Elements()), fresh) {
+	some := false
+	for m := range list.Elements() {
+		some = some || fresh(m)
+	}
+	if !some {
 		return nil, nil
 	}
 	var made []map[string]json.RawMessage

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,7 +27,8 @@ const (
 // it, by the Engine's types or by none, sees the same fields with the same
 // values. The Engine's own decoder folds the case of keys and merges
 // duplicates, so both are refused. A Document keeps the text it was made from;
-// fields it does not know stay where they are when others are edited.
+// fields it does not know stay where they are when others are edited. It is
+// edited in place: Clone gives another one.
 type Document struct {
 	text    string
 	nodes   []node
@@ -89,6 +91,13 @@ func parse(text string, s *schema) (*Document, error) {
 		return parse(p.respelled(), s)
 	}
 	return p.document(), nil
+}
+
+// Clone gives a document that is edited apart from d.
+func (d *Document) Clone() *Document {
+	c := *d
+	c.nodes, c.unknown = slices.Clone(d.nodes), slices.Clone(d.unknown)
+	return &c
 }
 
 // Bytes is the text that is sent.

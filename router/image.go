@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-
-	"github.com/distribution/reference"
 )
 
 // A spellingError is an image name that the Engine would take but that has
@@ -41,7 +39,7 @@ func Canonical(ref string) (string, error) {
 
 // parsed is Canonical for any name.
 func parsed(ref string) (string, error) {
-	named, err := reference.ParseNormalizedNamed(ref)
+	named, err := parseImage(ref)
 	if err != nil {
 		return "", fmt.Errorf("image %q is no image name (%w); write [HOST/]NAME[:TAG] or [HOST/]NAME@DIGEST", ref, err)
 	}
@@ -53,18 +51,17 @@ func parsed(ref string) (string, error) {
 
 // canonical is Canonical for a name that has been read; text is what errors
 // call it.
-func canonical(text string, named reference.Named) (string, error) {
-	host := reference.Domain(named)
-	if wrong, write := misspelled(host); wrong != "" {
-		return "", &spellingError{text, fmt.Sprintf("the registry %q %s", host, wrong), write}
+func canonical(text string, named imageName) (string, error) {
+	if wrong, write := misspelled(named.host); wrong != "" {
+		return "", &spellingError{text, fmt.Sprintf("the registry %q %s", named.host, wrong), write}
 	}
-	switch ref := named.(type) {
-	case reference.Digested:
-		return named.Name() + "@" + ref.Digest().String(), nil
-	case reference.Tagged:
-		return named.Name() + ":" + ref.Tag(), nil
+	switch {
+	case named.digest != "":
+		return named.name() + "@" + named.digest, nil
+	case named.tag != "":
+		return named.name() + ":" + named.tag, nil
 	}
-	return named.Name(), nil
+	return named.name(), nil
 }
 
 // Pull is the canonical name of what POST /images/create pulls:
@@ -86,18 +83,18 @@ func Pull(fromImage, tag string) (string, error) {
 	if base, old := splitTag(canonicalName); plainTag(tag) && !strings.Contains(old, ":") {
 		return base + ":" + tag, nil
 	}
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := parseImage(name)
 	if err != nil {
 		return "", err
 	}
 	if strings.Contains(tag, ":") { // no tag holds one, every digest does
-		return Canonical(reference.TrimNamed(named).Name() + "@" + tag)
+		return Canonical(named.name() + "@" + tag)
 	}
-	tagged, err := reference.WithTag(named, tag)
-	if err != nil {
-		return "", fmt.Errorf("image %q: %q is no tag (%w); write letters, digits, '_', '.' and '-'", fromImage, tag, err)
+	if !plainTag(tag) {
+		return "", fmt.Errorf("image %q: %q is no tag; write letters, digits, '_', '.' and '-', at most %d", fromImage, tag, maxTag)
 	}
-	return canonical(name, tagged)
+	named.tag = tag
+	return canonical(name, named)
 }
 
 // latest adds the tag "latest" to a canonical name that has neither tag nor

@@ -117,7 +117,10 @@ func TestUsual(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _ := canonical(ref, tagged)
+		want := tagged.Name() + ":v-1.0"
+		if digested, ok := tagged.(reference.Digested); ok {
+			want = tagged.Name() + "@" + digested.Digest().String()
+		}
 		if got, err := Pull(ref, "v-1.0"); err != nil || got != want {
 			t.Fatalf("Pull(%q, v-1.0) = %q, %v, the Engine pulls %q", ref, got, err, want)
 		}

@@ -58,6 +58,10 @@ func plainDigest(text string) bool {
 	return ok && len(hex) == 64 && isHex(hex)
 }
 
+// maxTag is how long the Engine takes a tag to be at most.
+const maxTag = 128
+
+// plainTag says whether tag is one, which has one form only.
 func plainTag(tag string) bool {
 	for i := 0; i < len(tag); i++ {
 		switch c := tag[i]; {
@@ -67,7 +71,7 @@ func plainTag(tag string) bool {
 			return false
 		}
 	}
-	return tag != "" && len(tag) <= 128
+	return tag != "" && len(tag) <= maxTag
 }
 
 func plainHost(host string) bool {

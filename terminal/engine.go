@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -223,12 +224,14 @@ func answered(resp *http.Response) error {
 }
 
 // refused is how moorgate answers what a rule denies; see authz.Chain.
-var refused = regexp.MustCompile(`^moorgate: .* may not [^()]*\(([^()]+)\)(?:: |$)`)
+var refused = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^moorgate: .* may not [^()]*\(([^()]+)\)(?:: |$)`)
+})
 
 // ruleOf finds the rule that denied a request in the words of the answer: the
 // record of what the request was for names it too.
 func ruleOf(status int, message string) string {
-	if m := refused.FindStringSubmatch(message); m != nil && status == http.StatusForbidden {
+	if m := refused().FindStringSubmatch(message); m != nil && status == http.StatusForbidden {
 		return m[1]
 	}
 	return ""

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/distribution/reference"
 )
 
 // runConfig is the body of container.create. moorgate's labels are set by who
@@ -199,18 +197,20 @@ func (s *Session) notPulled(err error) error {
 
 // pullQuery names one image: without a tag the Engine would pull all.
 func pullQuery(image string) (url.Values, error) {
-	ref, err := reference.ParseNormalizedNamed(image)
-	if err != nil {
-		return nil, newError(http.StatusBadRequest, "write it as docker pull takes it", "image %q: %v", image, err)
+	name, tag, isDigest := strings.Cut(image, "@")
+	if !isDigest {
+		tag = "latest"
 	}
-	tag := "latest"
-	switch ref := ref.(type) {
-	case reference.Digested:
-		tag = ref.Digest().String()
-	case reference.Tagged:
-		tag = ref.Tag()
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		if !isDigest { // which counts alone
+			tag = name[i+1:]
+		}
+		name = name[:i]
 	}
-	return url.Values{"fromImage": {ref.Name()}, "tag": {tag}}, nil
+	if name == "" || tag == "" || strings.HasSuffix(name, ":") || isDigest != strings.Contains(tag, ":") {
+		return nil, newError(http.StatusBadRequest, "write it as docker pull takes it", "image %q is no image name", image)
+	}
+	return url.Values{"fromImage": {name}, "tag": {tag}}, nil
 }
 
 // Bounds of what is told of a pull.

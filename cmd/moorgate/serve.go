@@ -29,6 +29,7 @@ import (
 
 // serve runs moorgate until a signal ends it.
 func serve(ctx context.Context, file string, out io.Writer) error {
+	go routes() // beside the reading of the configuration
 	c := &Config{}
 	var err error
 	if file == "" {

@@ -78,6 +78,7 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	if c.Route.Reply != router.Stream {
 		return answer(w, control, c, e, a)
 	}
+	c = kept(c)
 	untrack := f.track(&live{ctx: ctx, call: c, cut: a.Cut})
 	return goOn(w, c.Route.Lasts, func() error {
 		defer untrack()
@@ -103,6 +104,12 @@ func answer(w http.ResponseWriter, control *http.ResponseController, c *router.C
 		w.Header()[http.TrailerPrefix+key] = values
 	}
 	return nil
+}
+
+// kept is as much of a call as is wanted of one whose answer lasts: what the
+// caller wrote need not wait along.
+func kept(c *router.Call) *router.Call {
+	return &router.Call{Route: c.Route, Action: c.Action, Engine: c.Engine, Version: c.Version}
 }
 
 // goOn does what may last: where the server can, once all handlers have
@@ -148,7 +155,7 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
 	speaks := s.Framed || c.Body.Root().Get("Tty").Bool() || e.tellsTTY(c, kind)
-	untrack := f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})
+	untrack := f.track(&live{ctx: r.Context(), call: kept(c), hijack: s, speaks: speaks, cut: s.Close})
 	if err := s.Answer(a, extra); err != nil {
 		untrack()
 		s.Close()
@@ -225,6 +232,7 @@ const sayTime = time.Second
 
 // Revoke cuts the streams, hijacked ones and those that grow, that keep does
 // not let go on, with a word to those that can be spoken on, and says how many.
+// Of the call keep is shown the route, action, engine and version.
 func (f *Forwarder) Revoke(message string, keep func(context.Context, *router.Call) bool) int {
 	n := 0
 	f.each(func(l *live) {

@@ -89,21 +89,34 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 // answer relays an answer, from its status on, and closes it.
 func answer(w http.ResponseWriter, control *http.ResponseController, c *router.Call, e *Engine, a *http1.Answer) error {
 	defer a.Close()
-	send := a.CopyTo
-	if a.Replaced() {
+	isReplaced := a.Replaced()
+	if isReplaced {
 		delete(w.Header(), "Content-Length")
 		defer a.Body.Close()
-		send = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo
 	}
 	w.WriteHeader(a.StatusCode)
 	a.Header, a.Request = nil, nil // passed on, and a stream may last
-	if err := send(w, control.Flush); err != nil {
+	var err error
+	if isReplaced {
+		err = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo(w, control.Flush)
+	} else {
+		err = a.CopyTo(w, control.Flush)
+	}
+	if err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
 	}
-	for key, values := range a.Trailer {
-		w.Header()[http.TrailerPrefix+key] = values
-	}
+	addTrailers(w.Header(), a.Trailer)
 	return nil
+}
+
+// addTrailers is not inlined: answer's frame waits along with a stream, and going
+// through a map takes half of one.
+//
+//go:noinline
+func addTrailers(to, from http.Header) {
+	for key, values := range from {
+		to[http.TrailerPrefix+key] = values
+	}
 }
 
 // kept is as much of a call as is wanted of one whose answer lasts: what the

@@ -78,6 +78,7 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	if c.Route.Reply != router.Stream {
 		return answer(w, control, c, e, a)
 	}
+	c = kept(c)
 	untrack := f.track(&live{ctx: ctx, call: c, cut: a.Cut})
 	return goOn(w, c.Route.Lasts, func() error {
 		defer untrack()
@@ -88,21 +89,40 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 // answer relays an answer, from its status on, and closes it.
 func answer(w http.ResponseWriter, control *http.ResponseController, c *router.Call, e *Engine, a *http1.Answer) error {
 	defer a.Close()
-	send := a.CopyTo
-	if a.Replaced() {
+	isReplaced := a.Replaced()
+	if isReplaced {
 		delete(w.Header(), "Content-Length")
 		defer a.Body.Close()
-		send = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo
 	}
 	w.WriteHeader(a.StatusCode)
 	a.Header, a.Request = nil, nil // passed on, and a stream may last
-	if err := send(w, control.Flush); err != nil {
+	var err error
+	if isReplaced {
+		err = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo(w, control.Flush)
+	} else {
+		err = a.CopyTo(w, control.Flush)
+	}
+	if err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
 	}
-	for key, values := range a.Trailer {
-		w.Header()[http.TrailerPrefix+key] = values
-	}
+	addTrailers(w.Header(), a.Trailer)
 	return nil
+}
+
+// addTrailers is not inlined: answer's frame waits along with a stream, and going
+// through a map takes half of one.
+//
+//go:noinline
+func addTrailers(to, from http.Header) {
+	for key, values := range from {
+		to[http.TrailerPrefix+key] = values
+	}
+}
+
+// kept is as much of a call as is wanted of one whose answer lasts: what the
+// caller wrote need not wait along.
+func kept(c *router.Call) *router.Call {
+	return &router.Call{Route: c.Route, Action: c.Action, Engine: c.Engine, Version: c.Version}
 }
 
 // goOn does what may last: where the server can, once all handlers have
@@ -148,7 +168,7 @@ func (f *Forwarder) relay(w http.ResponseWriter, r *http.Request, c *router.Call
 	kind := a.Header.Get("Content-Type")
 	s.Framed = strings.HasPrefix(kind, "application/vnd.docker.multiplexed-stream")
 	speaks := s.Framed || c.Body.Root().Get("Tty").Bool() || e.tellsTTY(c, kind)
-	untrack := f.track(&live{ctx: r.Context(), call: c, hijack: s, speaks: speaks, cut: s.Close})
+	untrack := f.track(&live{ctx: r.Context(), call: kept(c), hijack: s, speaks: speaks, cut: s.Close})
 	if err := s.Answer(a, extra); err != nil {
 		untrack()
 		s.Close()
@@ -225,6 +245,7 @@ const sayTime = time.Second
 
 // Revoke cuts the streams, hijacked ones and those that grow, that keep does
 // not let go on, with a word to those that can be spoken on, and says how many.
+// Of the call keep is shown the route, action, engine and version.
 func (f *Forwarder) Revoke(message string, keep func(context.Context, *router.Call) bool) int {
 	n := 0
 	f.each(func(l *live) {

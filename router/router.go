@@ -3,7 +3,10 @@
 // a Call into the only request that may be sent on.
 package router
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Kind says what sort of object a route's path, a query value or a body field
 // names.
@@ -133,12 +136,8 @@ func (f HandlerFunc) ServeCall(w http.ResponseWriter, r *http.Request, c *Call) 
 // Table is the Engine's whole route table in the Engine's own order of
 // registration: where two rows match, the earlier one is meant.
 func Table() []Route {
-	var t []Route
-	for _, rows := range [][]Route{
+	return slices.Concat(
 		checkpoints, containers, images, system, volumes, build, session,
 		swarm, plugins, distribution, networks, debug, grpc,
-	} {
-		t = append(t, rows...)
-	}
-	return t
+	)
 }

@@ -109,9 +109,13 @@ func TestWebsocketServer(t *testing.T) {
 			}
 			defer conn.Close()
 			large := bytes.Repeat([]byte("moorgate"), 1<<17)
-			go func() { _ = conn.WriteMessage(ws.BinaryMessage, large) }()
+			sent := make(chan error, 1)
+			go func() { sent <- conn.WriteMessage(ws.BinaryMessage, large) }()
 			if _, message, err := conn.ReadMessage(); err != nil || !bytes.Equal(message, large) {
 				t.Errorf("of a MiB came back %d bytes, %v", len(message), err)
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
 			}
 			if err := conn.WriteMessage(ws.TextMessage, []byte("deadline")); err != nil {
 				t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -222,14 +221,30 @@ func answered(resp *http.Response) error {
 	return &Error{Status: status, Message: said.Message, Rule: ruleOf(status, said.Message)}
 }
 
-// refused is how moorgate answers what a rule denies; see authz.Chain.
-var refused = regexp.MustCompile(`^moorgate: .* may not [^()]*\(([^()]+)\)(?:: |$)`)
-
-// ruleOf finds the rule that denied a request in the words of the answer: the
-// record of what the request was for names it too.
+// ruleOf finds the rule that denied a request in the words of the answer, which
+// authz.Chain writes as "moorgate: USER may not ACTION SUBJECT (RULE): REASON":
+// the record of what the request was for names it too. A rule may have brackets
+// in its name.
 func ruleOf(status int, message string) string {
-	if m := refused.FindStringSubmatch(message); m != nil && status == http.StatusForbidden {
-		return m[1]
+	_, what, ok := strings.Cut(message, " may not ")
+	if status != http.StatusForbidden || !ok || !strings.HasPrefix(message, "moorgate: ") {
+		return ""
+	}
+	_, rule, _ := strings.Cut(what, "(")
+	open := 1
+	for i := range len(rule) {
+		switch rule[i] {
+		case '(':
+			open++
+		case ')':
+			open--
+		}
+		if open == 0 {
+			if rest := rule[i+1:]; rest != "" && !strings.HasPrefix(rest, ": ") {
+				return ""
+			}
+			return rule[:i]
+		}
 	}
 	return ""
 }

@@ -203,15 +203,23 @@ func TestVolumeName(t *testing.T) {
 func TestPullQuery(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a", 64)
 	for image, want := range map[string][2]string{
-		"busybox":               {"docker.io/library/busybox", "latest"},
-		"busybox:1":             {"docker.io/library/busybox", "1"},
-		"ghcr.io/a/b:v2":        {"ghcr.io/a/b", "v2"},
-		"ghcr.io/a/b@" + digest: {"ghcr.io/a/b", digest},
-		"localhost:5000/x":      {"localhost:5000/x", "latest"},
+		"busybox":                 {"docker.io/library/busybox", "latest"},
+		"busybox:1":               {"docker.io/library/busybox", "1"},
+		"ghcr.io/a/b:v2":          {"ghcr.io/a/b", "v2"},
+		"ghcr.io/a/b@" + digest:   {"ghcr.io/a/b", digest},
+		"ghcr.io/a/b:1@" + digest: {"ghcr.io/a/b", digest},
+		"localhost:5000/x":        {"localhost:5000/x", "latest"},
+		"localhost:5000/x:y":      {"localhost:5000/x", "y"},
 	} {
 		q, err := pullQuery(image)
 		if err != nil || q.Get("fromImage") != want[0] || q.Get("tag") != want[1] {
 			t.Errorf("%s: %v, %v", image, q, err)
+		}
+	}
+	// Each of them would be all tags of an image, or another image.
+	for _, image := range []string{"", "busybox:", "busybox::1", "busybox@", "busybox@latest", ":1", "@" + digest} {
+		if q, err := pullQuery(image); err == nil {
+			t.Errorf("%q is asked for as %v", image, q)
 		}
 	}
 }

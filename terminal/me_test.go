@@ -77,6 +77,10 @@ func TestRuleOf(t *testing.T) {
 	for text, want := range map[string]string{
 		"moorgate: alice may not exec.create (role developer, rule no-root): exec as yourself (or not)": "role developer, rule no-root",
 		"moorgate: alice may not image.pull docker.io/library/ubuntu:22.04 (role developer, images[1])": "role developer, images[1]",
+		"moorgate: alice may not exec.create box (role on (call)): you may not (yet)":                   "role on (call)",
+		"moorgate: alice may not exec.create box (role on (call))":                                      "role on (call)",
+		"moorgate: alice may not exec.create box (role on (call":                                        "",
+		"moorgate: alice may not exec.create box (x) (role y)":                                          "",
 		"moorgate: alice may not terminal.open on engine local":                                         "",
 		"no such exec (role x)": "",
 	} {

@@ -16,6 +16,7 @@ import (
 // Metrics is the sink that counts, and what Prometheus reads.
 type Metrics struct {
 	registry *prometheus.Registry
+	handler  func() http.Handler // made when it is first asked
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	denied   *prometheus.CounterVec
@@ -102,14 +103,19 @@ func NewMetrics() *Metrics {
 		}),
 	}
 	m.series.Store(&map[seriesKey]*series{})
-	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins, m.sessions,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins, m.sessions)
+	// What the runtime can tell of itself is a long list, which need not be
+	// gone through to start.
+	m.handler = sync.OnceValue(func() http.Handler {
+		m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+	})
 	return m
 }
 
 // Handler answers Prometheus.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.handler().ServeHTTP(w, r) })
 }
 
 // EngineUp says whether the engine of this name answers.

@@ -47,9 +47,9 @@ type cutter struct {
 	src   io.ReadCloser
 	shape *shape
 	lines bool // the answer is a sequence of values, not one
+	rests bool // between two of these more ends in errRest
 
-	room   *room           // from rooms, for buf and out; nil once it is given back, and of lines
-	line   *[lineSize]byte // from lineRooms, for buf; nil while the next value is waited for
+	room   *room // from rooms, for buf and out; nil once it is given back, and of lines
 	buf    []byte
 	r, w   int // what is there and not taken yet
 	p      int // scanned up to here
@@ -63,6 +63,7 @@ type cutter struct {
 	prefix []byte // what goes before it, if it is kept
 	marked bool   // a recordMark stands before what comes
 	over   bool   // the value is complete
+	read   bool   // something was read
 }
 
 // level is a list or an object that is being passed member by member.
@@ -109,42 +110,6 @@ func cut(src io.ReadCloser, s *shape) *cutter {
 	return &cutter{src: src, shape: s, room: r, buf: r.in, out: r.out, quick: quick{places: r.places}}
 }
 
-// lineSize is what is read at a time of values that come one by one, in bytes.
-const lineSize = 2 << 10
-
-// lineRooms are buffers for them. Who waits for the next value, for hours as
-// like as not, holds none.
-var lineRooms = sync.Pool{New: func() any { return new([lineSize]byte) }}
-
-// cutLines is cut for a body of many values, one behind the other.
-func cutLines(src io.ReadCloser, s *shape) *cutter {
-	return &cutter{src: src, shape: s, lines: true}
-}
-
-// rest gives the buffers of a body of lines back and waits for more, where
-// nothing is in hand and the body can tell.
-func (c *cutter) rest() {
-	if !c.lines || c.r < c.w {
-		return
-	}
-	if body, ok := c.src.(interface{ Wait() error }); ok {
-		c.returnLine()
-		c.out, c.at = nil, 0
-		_ = body.Wait() // its error is what reading gives, too
-	}
-	if c.buf == nil {
-		c.line = lineRooms.Get().(*[lineSize]byte)
-		c.buf = c.line[:]
-	}
-}
-
-func (c *cutter) returnLine() {
-	if c.line != nil {
-		lineRooms.Put(c.line)
-	}
-	c.line, c.buf, c.r, c.w, c.p = nil, nil, 0, 0, 0
-}
-
 // Close closes the Engine's answer.
 func (c *cutter) Close() error {
 	c.forget(errors.New("closed"))
@@ -160,7 +125,6 @@ func (c *cutter) forget(err error) {
 		c.out, c.at = bytes.Clone(c.out[c.at:]), 0
 		rooms.Put(c.room)
 	}
-	c.returnLine()
 	c.room, c.quick = nil, quick{}
 }
 
@@ -191,13 +155,16 @@ func (c *cutter) more() error {
 			return c.err
 		}
 		c.out, c.at = c.out[:0], 0
-		c.advance()
+		if err := c.advance(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// advance takes what is there, and reads if that gives nothing to be seen.
-func (c *cutter) advance() {
+// advance takes what is there, and reads if that gives nothing to be seen. Its
+// only error is errRest.
+func (c *cutter) advance() error {
 	for len(c.out) < cutSize {
 		err := c.step()
 		if err == nil {
@@ -205,21 +172,25 @@ func (c *cutter) advance() {
 		}
 		if !errors.Is(err, errMore) {
 			c.forget(fmt.Errorf("cutting the Engine's answer: %w", err))
-			return
+			return nil
 		}
 		if len(c.out) > 0 {
-			return
+			return nil
+		}
+		if c.rests && c.read && c.r == c.w && len(c.stack) == 0 {
+			return errRest
 		}
 		if err := c.fill(); err != nil {
 			c.forget(err)
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // fill reads more behind what is being held.
 func (c *cutter) fill() error {
-	c.rest()
+	c.read = true
 	if c.w == len(c.buf) {
 		switch {
 		case c.r > 0:

@@ -108,7 +108,7 @@ func clipped(b []byte) []byte { return b[:min(len(b), 200)] }
 // An element is handed out when its last byte has come, not when more does.
 func TestCutWaitsForNothing(t *testing.T) {
 	r, w := io.Pipe()
-	c := cutLines(r, &shape{judge: tagged})
+	c := cutLines(r, func() *shape { return &shape{judge: tagged} })
 	lines := make(chan string)
 	go func() {
 		p := make([]byte, 1024)
@@ -396,11 +396,11 @@ func TestCutRests(t *testing.T) {
 		for piece := range slices.Chunk([]byte(text), size) {
 			w.pieces = append(w.pieces, string(piece))
 		}
-		c := cutLines(w, &shape{judge: judge})
+		c := cutLines(w, func() *shape { return &shape{judge: judge} })
 		waits := 0
 		w.waits = func() {
-			if waits++; c.buf != nil || c.line != nil || c.out != nil {
-				t.Errorf("by %d: %d and %d bytes are held while waiting", size, cap(c.buf), cap(c.out))
+			if waits++; c.cutter != nil {
+				t.Errorf("by %d: %d and %d bytes are held while waiting", size, cap(c.cutter.buf), cap(c.cutter.out))
 			}
 		}
 		var got []byte

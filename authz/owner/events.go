@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"moorgate/authz/identity"
 	"moorgate/router"
 )
 
@@ -19,6 +21,18 @@ type happening struct {
 		Attributes map[string]string
 	}
 	Time int64 // in seconds
+}
+
+// events gives what the caller sees of an Engine's events. It is made whenever
+// some come: thousands may wait for them, and each holds no more than this.
+func (o *Owner) events(ctx context.Context, engine string) func() *shape {
+	return func() *shape {
+		who, known := identity.From(ctx)
+		if !known {
+			return dropped
+		}
+		return &shape{judge: o.judging(ctx, who, &router.Call{Action: "system.events", Engine: engine}).sight().event}
+	}
 }
 
 // event is one line of the Engine's events: it is seen if what it tells of is

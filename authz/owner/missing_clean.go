@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"moorgate/authz/identity"
 	"moorgate/router"
@@ -19,14 +20,21 @@ import (
 // none is shown.
 const maxQuoted = 16
 
+// compiled is a regular expression that is compiled when it is first needed:
+// these are wanted where an Engine refuses something, and would take a tenth of
+// a millisecond of every start.
+func compiled(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 var (
 	// holder is how an Engine says who has a name: by whose id.
-	holder = regexp.MustCompile(` by container "?([0-9a-f]{12,64})"?`)
+	holder = compiled(` by container "?([0-9a-f]{12,64})"?`)
 	// endpoint is how an Engine names a container in a network.
-	endpoint = regexp.MustCompile(`name:"[^"]*" id:"([0-9a-f]{12,64})"`)
-	quotedID = regexp.MustCompile(`\b[0-9a-f]{12,64}\b`)
+	endpoint = compiled(`name:"[^"]*" id:"([0-9a-f]{12,64})"`)
+	quotedID = compiled(`\b[0-9a-f]{12,64}\b`)
 	// echoed is where an Engine repeats the name that it was given.
-	echoed = regexp.MustCompile(`(?i)((?:such container|cannot \w+ container): |cannot \w+ container |removal of container |such exec instance: |the file .* in container )([0-9a-f]{64})`)
+	echoed = compiled(`(?i)((?:such container|cannot \w+ container): |cannot \w+ container |removal of container |such exec instance: |the file .* in container )([0-9a-f]{64})`)
 )
 
 // clean takes out of an error of the Engine what tells of others: the ids and
@@ -53,7 +61,7 @@ func (o *Owner) clean(ctx context.Context, who identity.Identity, call *router.C
 	}
 	text := c.clean(*said.Message)
 	for _, pin := range slices.Backward(call.Pinned()) {
-		text = echoed.ReplaceAllStringFunc(text, func(s string) string {
+		text = echoed().ReplaceAllStringFunc(text, func(s string) string {
 			if before, ok := strings.CutSuffix(s, pin.To); ok {
 				return before + pin.Ref.At.Text
 			}
@@ -93,22 +101,22 @@ type cleaner struct {
 const another = "another's"
 
 func (c *cleaner) clean(text string) string {
-	if !quotedID.MatchString(text) {
+	if !quotedID().MatchString(text) {
 		return text
 	}
-	text = holder.ReplaceAllStringFunc(text, func(s string) string {
-		if c.own(holder.FindStringSubmatch(s)[1]) {
+	text = holder().ReplaceAllStringFunc(text, func(s string) string {
+		if c.own(holder().FindStringSubmatch(s)[1]) {
 			return s
 		}
 		return ""
 	})
-	text = endpoint.ReplaceAllStringFunc(text, func(s string) string {
-		if c.own(endpoint.FindStringSubmatch(s)[1]) {
+	text = endpoint().ReplaceAllStringFunc(text, func(s string) string {
+		if c.own(endpoint().FindStringSubmatch(s)[1]) {
 			return s
 		}
 		return another
 	})
-	return quotedID.ReplaceAllStringFunc(text, func(id string) string {
+	return quotedID().ReplaceAllStringFunc(text, func(id string) string {
 		if strings.Contains(c.wrote, id) || c.own(id) || c.image(id) {
 			return id
 		}

@@ -45,14 +45,13 @@ func (o *Owner) ReviewStream(ctx context.Context, who identity.Identity, call *r
 		return decide(err)
 	}
 	o.untilGiven(ctx, call, resp)
-	j := o.judging(ctx, who, call)
-	if !j.own || call.Action != "system.events" || resp.StatusCode != http.StatusOK {
+	if call.Action != "system.events" || resp.StatusCode != http.StatusOK || !o.Own(who, call.Action, call.Engine) {
 		return decide(nil)
 	}
 	if err := readable(resp); err != nil {
 		return decide(err)
 	}
-	resp.Body = cutLines(resp.Body, &shape{judge: j.sight().event})
+	resp.Body = cutLines(resp.Body, o.events(ctx, call.Engine))
 	return decide(nil)
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"moorgate/router"
 )
@@ -28,14 +29,17 @@ var readers = []string{
 }
 
 // Actions lists every action there is.
-func Actions() []string {
+func Actions() []string { return slices.Clone(actions()) }
+
+// actions are those of the table, which every list of a role is held against.
+var actions = sync.OnceValue(func() []string {
 	names := slices.Clone(beside)
 	for _, r := range router.Table() {
 		names = append(append(names, r.Action), r.Others...)
 	}
 	sort.Strings(names)
 	return slices.Compact(names)
-}
+})
 
 // actionSet is what an allow, deny or on list means.
 type actionSet map[string]string // action to the entry that names it
@@ -48,7 +52,7 @@ func newActionSet(entries []string, fault func(i int, message string)) actionSet
 			set[action] = entry
 		}
 	}
-	all := Actions()
+	all := actions()
 	for i, entry := range entries {
 		object, isGroup := strings.CutSuffix(entry, ".*")
 		found := false

@@ -29,6 +29,8 @@ import (
 
 // serve runs moorgate until a signal ends it.
 func serve(ctx context.Context, file string, out io.Writer) error {
+	tuneCollector() // first, as it stops whatever runs
+	go routes()     // beside the reading of the configuration
 	c := &Config{}
 	var err error
 	if file == "" {
@@ -45,7 +47,6 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	}
 	defer log.Sync() //nolint:errcheck // standard error cannot be synced everywhere
 
-	tuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -237,18 +237,20 @@ func (d *document) walk(n ast.Node, t reflect.Type, path []string) bool {
 	return true
 }
 
+// worded is a type that one word may stand for.
+type worded interface{ Word() string }
+
 // alternative gives what is written for a type that one word may stand for,
 // and the word; nil for all others.
 func alternative(t reflect.Type) (section reflect.Type, word string) {
-	w, ok := reflect.New(t).Interface().(interface{ Word() string })
-	if !ok {
+	if !reflect.PointerTo(t).Implements(reflect.TypeFor[worded]()) {
 		return nil, ""
 	}
 	m, ok := reflect.PointerTo(t).MethodByName("Section")
 	if !ok {
 		return nil, ""
 	}
-	return m.Type.Out(0).Elem(), w.Word()
+	return m.Type.Out(0).Elem(), reflect.New(t).Interface().(worded).Word()
 }
 
 func (d *document) walkMapping(n ast.Node, t reflect.Type, path []string) {
@@ -305,6 +307,9 @@ func misfit(n ast.Node, t reflect.Type, leaf bool) string {
 	default:
 		_, fits = n.(*ast.IntegerNode)
 		want = "write a whole number"
+	}
+	if k := t.Kind(); fits && !leaf && (k == reflect.String || k == reflect.Bool) {
+		return "" // most settings are such, and there is nothing in them to go wrong
 	}
 	v := reflect.New(t)
 	switch err := yaml.NodeToValue(n, v.Interface()); {

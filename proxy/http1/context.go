@@ -67,6 +67,7 @@ func (x *requestContext) start() {
 	if x.watch != nil || !x.body || x.still || x.inner == nil {
 		return
 	}
+	x.w.c.readAlways()
 	x.watch = make(chan struct{})
 	go x.watcher(x.watch, x.cancel)
 }

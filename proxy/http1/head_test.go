@@ -156,7 +156,8 @@ func TestAnswerHeads(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, _, err := parseResponse(test.head + "\r\n")
+			r := &http.Response{}
+			_, err := parseResponse(r, test.head+"\r\n")
 			if test.status == 0 {
 				if !errors.Is(err, errAnswer) {
 					t.Errorf("got %v", err)
@@ -202,7 +203,8 @@ func readMessage(data []byte, step int) (r *http.Request, body, left []byte, err
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	r, f, err := parseRequest(head)
+	r = &http.Request{}
+	f, err := parseRequest(r, head)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -55,8 +55,8 @@ func newResponse(c *serverConn, r *http.Request, f framing) *response {
 	if f.chunked || f.length > 0 {
 		w.expects = r.Header["Expect"] != nil && r.ProtoMinor == 1
 		w.body = &requestBody{w: w, body: body{c: c.Conn, chunked: f.chunked, left: max(f.length, 0)}}
-		w.body.body.fill = func() error { return c.fill(bufferSize) }
-		w.body.atEnd = w.ctx.bodyDone
+		w.body.of = w.body
+		c.readAlways()
 		r.Body = w.body
 	} else {
 		w.ctx.body = true
@@ -206,17 +206,24 @@ func appendFields(b []byte, h http.Header) []byte {
 		}
 		for _, v := range values {
 			b = append(append(b, name...), ": "...)
-			for i := 0; i < len(v); i++ { // a handler's own value must not end the line
-				if c := v[i]; c == '\r' || c == '\n' {
-					b = append(b, ' ')
-				} else {
-					b = append(b, c)
-				}
+			at := len(b)
+			b = append(b, v...)
+			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 {
+				unbreak(b[at:]) // a handler's own value must not end the line
 			}
 			b = append(b, "\r\n"...)
 		}
 	}
 	return b
+}
+
+// unbreak makes one line of what may be several.
+func unbreak(b []byte) {
+	for i, c := range b {
+		if c == '\r' || c == '\n' {
+			b[i] = ' '
+		}
+	}
 }
 
 // FlushError writes what is held back; the head, if nothing has been sent.
@@ -307,7 +314,10 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w *response) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline bounds reading the request's body.
-func (w *response) SetReadDeadline(t time.Time) error { return w.c.SetReadDeadline(t) }
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.c.notWithin()
+	return w.c.SetReadDeadline(t)
+}
 
 // SetWriteDeadline bounds writing the answer.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.c.SetWriteDeadline(t) }
@@ -330,6 +340,9 @@ type requestBody struct {
 	body
 	w *response
 }
+
+func (b *requestBody) more() error { return b.w.c.fill(bufferSize) }
+func (b *requestBody) bodyEnds()   { b.w.ctx.bodyDone() }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	if err := b.w.continue100(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 			return err
 		}
 	}
-	copyHeader(w.Header(), a.Header)
+	passHeader(w, a.Header)
 	if hijack && c.Upgrade != "" {
 		// What the caller sends now is meant for a stream, not for another request.
 		w.Header()["Connection"] = []string{"close"}
@@ -115,15 +116,18 @@ func goOn(w http.ResponseWriter, lasts bool, do func() error) error {
 	return do()
 }
 
-// copyHeader takes over what the Engine says, without what it says of its
-// connection to moorgate.
-func copyHeader(to, from http.Header) {
-	for key, values := range from {
-		switch key {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Moorgate-Request-Id":
-		default:
-			to[key] = values
-		}
+// staysHere are the fields of an answer that the caller does not get: what the
+// Engine says of its connection to moorgate, and what only moorgate may say.
+var staysHere = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Moorgate-Request-Id"}
+
+// passHeader takes over what else the Engine says; h is not to be used any more.
+func passHeader(w http.ResponseWriter, h http.Header) {
+	for _, key := range staysHere {
+		delete(h, key)
+	}
+	k, ok := w.(interface{ TakeHeader(http.Header) bool })
+	if !ok || !k.TakeHeader(h) {
+		maps.Copy(w.Header(), h)
 	}
 }
 

@@ -60,7 +60,9 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 	w.Header()[requestID] = q.id[:]
 
 	defer q.end()
-	r = r.WithContext(q)
+	if s, ok := q.Context.(interface{ SetValue(key, value any) bool }); !ok || !s.SetValue(recordKey{}, &q.record) {
+		r = r.WithContext(q)
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		q.body.ReadCloser = r.Body
 		r.Body = &q.body
@@ -70,7 +72,7 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 }
 
 // request is all that one request needs, in one allocation: the context that
-// carries the record, the writer and the body. It is not reused: whoever still
+// carries the record where the server's own does not, the writer and the body. It is not reused: whoever still
 // holds a body or a writer after its handler returned, as transports do for a
 // moment, must never reach another request's.
 type request struct {
@@ -191,6 +193,13 @@ func (w *writer) Continue(f func() error) bool {
 		return err
 	})
 	return q.goesOn
+}
+
+// TakeHeader makes h the answer's header where the server can; the Engine's own
+// need not be copied then.
+func (w *writer) TakeHeader(h http.Header) bool {
+	inner, ok := w.inner.(interface{ TakeHeader(http.Header) bool })
+	return ok && inner.TakeHeader(h)
 }
 
 // WriteChunks hands on pieces of a chunked body with their framing, which the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // begin sets the body up.
@@ -157,7 +158,11 @@ func (a *Answer) Close() error {
 	if a.watch != nil && !a.watch() {
 		whole = false
 	}
-	if whole && !a.ended.Load() { // Cut leaves deadlines behind
+	if whole {
+		if a.ended.Load() { // too late to cut anything
+			a.c.notWithin()
+			a.c.SetDeadline(time.Time{})
+		}
 		a.t.keep(a.c)
 		return nil
 	}

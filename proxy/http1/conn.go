@@ -48,6 +48,9 @@ type Conn struct {
 	n   int
 	err error
 	try func(fd uintptr) bool
+
+	live bool             // as peek left it
+	peek func(fd uintptr) // nil before the first
 }
 
 // NewConn wraps a connection.
@@ -300,9 +303,11 @@ func (c *Conn) dead() bool {
 	if raw == nil {
 		return false
 	}
-	live := false
-	err := raw.Control(func(fd uintptr) { live = silent(fd) })
-	return !live || err != nil
+	if c.peek == nil {
+		c.peek = func(fd uintptr) { c.live = silent(fd) }
+	}
+	c.live = false
+	return raw.Control(c.peek) != nil || !c.live
 }
 
 // waitGone blocks until the other end has closed both directions or the

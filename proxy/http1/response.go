@@ -93,6 +93,20 @@ func (w *response) skipBody() {
 
 func (w *response) Header() http.Header { return w.header }
 
+// TakeHeader makes h the answer's header and adds what that had before, which h
+// goes before. It is for a header that was read from an Engine and is to be
+// passed on: it need not be copied field by field. It is true where h was
+// taken, which is always.
+func (w *response) TakeHeader(h http.Header) bool {
+	for key, values := range w.header {
+		if h[key] == nil {
+			h[key] = values
+		}
+	}
+	w.header = h
+	return true
+}
+
 // Status is the answer's status, 0 before WriteHeader.
 func (w *response) Status() int { return w.status }
 

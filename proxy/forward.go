@@ -55,9 +55,8 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	if err != nil {
 		return err
 	}
-	control := http.NewResponseController(w)
 	hijack := c.Route.Reply == router.Hijack || c.Route.Reply == router.H2C
-	cut := func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+	cut := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
 	a, err := e.transport.Send(req, hijack, cut)
 	if err != nil {
 		return e.away(ctx, err)
@@ -77,17 +76,17 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 		w.Header()["Connection"] = []string{"close"}
 	}
 	if c.Route.Reply != router.Stream {
-		return answer(w, control, c, e, a)
+		return answer(w, c, e, a)
 	}
 	untrack := f.track(&live{ctx: ctx, call: c, cut: a.Cut})
 	return goOn(w, c.Route.Lasts, func() error {
 		defer untrack()
-		return answer(w, control, c, e, a)
+		return answer(w, c, e, a)
 	})
 }
 
 // answer relays an answer, from its status on, and closes it.
-func answer(w http.ResponseWriter, control *http.ResponseController, c *router.Call, e *Engine, a *http1.Answer) error {
+func answer(w http.ResponseWriter, c *router.Call, e *Engine, a *http1.Answer) error {
 	defer a.Close()
 	send := a.CopyTo
 	if a.Replaced() {
@@ -97,13 +96,22 @@ func answer(w http.ResponseWriter, control *http.ResponseController, c *router.C
 	}
 	w.WriteHeader(a.StatusCode)
 	a.Header, a.Request = nil, nil // passed on, and a stream may last
-	if err := send(w, control.Flush); err != nil {
+	if err := send(w, flusher(w)); err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
 	}
 	for key, values := range a.Trailer {
 		w.Header()[http.TrailerPrefix+key] = values
 	}
 	return nil
+}
+
+// flusher gives what flushes w, without the search for it that each Flush of an
+// http.ResponseController is.
+func flusher(w http.ResponseWriter) func() error {
+	if f, ok := w.(interface{ FlushError() error }); ok {
+		return f.FlushError
+	}
+	return http.NewResponseController(w).Flush
 }
 
 // goOn does what may last: where the server can, once all handlers have

@@ -136,7 +136,11 @@ func (c *Call) readVersion() error {
 		}
 		i++
 	}
-	c.Version = strconv.Itoa(parts[0]) + "." + strconv.Itoa(parts[1])
+	var b [16]byte
+	text := append(strconv.AppendInt(b[:0], int64(parts[0]), 10), '.')
+	if text = strconv.AppendInt(text, int64(parts[1]), 10); string(text) != written { // it is, nearly always
+		c.Version = string(text)
+	}
 	if Older(c.Version, MinVersion) {
 		return fail(http.StatusBadRequest, "client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version", c.Version, MinVersion)
 	}

@@ -142,11 +142,11 @@ func (g *guard) identify(r *http.Request) (*Identity, *Refusal) {
 	}
 	for _, s := range g.sources {
 		id, err := s.Identify(r)
-		var no *Refusal
 		switch {
-		case errors.As(err, &no):
-			return nil, &Refusal{Status: no.Status, Message: "moorgate: " + s.Name() + ": " + no.Message, RetryAfter: no.RetryAfter}
 		case err != nil:
+			if no, ok := errors.AsType[*Refusal](err); ok {
+				return nil, &Refusal{Status: no.Status, Message: "moorgate: " + s.Name() + ": " + no.Message, RetryAfter: no.RetryAfter}
+			}
 			return refuse(s.Name() + ": " + err.Error())
 		case id == nil:
 		case id.User == "":

@@ -25,9 +25,9 @@ var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize+1024); retur
 // response answers one request.
 type response struct {
 	c       *serverConn
-	method  string // the request's
-	minor   int    // of its protocol
-	header  http.Header
+	method  string      // the request's
+	minor   int         // of its protocol
+	header  http.Header // nil before the first Header
 	body    *requestBody
 	ctx     requestContext
 	out     *[]byte // nil while nothing is held back
@@ -50,7 +50,7 @@ type response struct {
 }
 
 func newResponse(c *serverConn, r *http.Request, f framing) *response {
-	w := &response{c: c, method: r.Method, minor: r.ProtoMinor, header: make(http.Header, 8), length: -1, close: f.close}
+	w := &response{c: c, method: r.Method, minor: r.ProtoMinor, length: -1, close: f.close}
 	w.ctx = requestContext{Context: c.ctx, w: w}
 	if f.chunked || f.length > 0 {
 		w.expects = r.Header["Expect"] != nil && r.ProtoMinor == 1
@@ -91,7 +91,13 @@ func (w *response) skipBody() {
 	}
 }
 
-func (w *response) Header() http.Header { return w.header }
+// Header is made when it is first asked for, unless there is one from TakeHeader.
+func (w *response) Header() http.Header {
+	if w.header == nil {
+		w.header = make(http.Header, 8)
+	}
+	return w.header
+}
 
 // TakeHeader makes h the answer's header and adds what that had before, which h
 // goes before. It is for a header that was read from an Engine and is to be
@@ -157,7 +163,7 @@ func (w *response) buffer() []byte {
 // writeHead puts the head into out. Final means that all of the body is known
 // to be n bytes.
 func (w *response) writeHead(n int, final bool) {
-	h := w.header
+	h := w.Header()
 	if c := h["Connection"]; c != nil { // what a handler may say there
 		w.close = w.close || names(c, "close")
 		delete(h, "Connection")

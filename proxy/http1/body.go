@@ -186,7 +186,7 @@ func (b *body) readTrailer(have []byte) bool {
 		}
 		return false
 	}
-	fields, err := parseFields(string(have[:i+2]))
+	fields, _, err := parseFields(string(have[:i+2]))
 	if err != nil {
 		b.err = errChunk
 		return false

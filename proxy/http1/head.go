@@ -96,56 +96,74 @@ func hasControl(s string) bool {
 	return false
 }
 
+// found says what of a header need not be looked for.
+type found struct {
+	repeated bool // a field is there more than once
+	special  bool // there may be one that is about the message or its connection, other than Host
+}
+
 // parseFields reads the lines between the first line and the empty one.
-func parseFields(text string) (http.Header, error) {
+func parseFields(text string) (h http.Header, about found, err error) {
 	n := strings.Count(text, "\n")
 	if n > maxFields {
-		return nil, &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("more than %d header fields: send fewer", maxFields)}
+		return nil, about, &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("more than %d header fields: send fewer", maxFields)}
 	}
-	h := make(http.Header, n)
+	h = make(http.Header, n)
 	values := make([]string, n) // one array for all: most fields have one value
 	rest := text
 	for i := range values {
-		key, value, after, err := nextField(rest)
+		f, after, err := nextField(rest)
 		if err != nil {
-			return nil, err
+			return nil, about, err
 		}
-		values[i], rest = value, after
-		h[key] = values[i : i+1 : i+1]
+		values[i], rest = f.value, after
+		h[f.name] = values[i : i+1 : i+1]
+		about.special = about.special || f.special
 	}
 	if rest != "" {
-		return nil, errFieldEnd
+		return nil, about, errFieldEnd
 	}
-	if len(h) < n { // some are repeated
+	if len(h) < n {
+		about.repeated = true
 		clear(h)
 		for rest = text; rest != ""; {
-			key, value, after, _ := nextField(rest)
-			h[key], rest = append(h[key], value), after
+			f, after, _ := nextField(rest)
+			h[f.name], rest = append(h[f.name], f.value), after
 		}
 	}
-	return h, nil
+	return h, about, nil
 }
 
 var errFieldEnd = bad("a header line does not end in CR LF")
 
+// field is one line of a head.
+type field struct {
+	name, value string
+	special     bool // as found has it
+}
+
 // nextField reads the first line of text.
-func nextField(text string) (key, value, rest string, err error) {
+func nextField(text string) (f field, rest string, err error) {
 	end := strings.IndexByte(text, '\n')
 	if end < 1 || text[end-1] != '\r' {
-		return "", "", "", errFieldEnd
+		return f, "", errFieldEnd
 	}
 	line, rest := text[:end-1], text[end+1:]
 	colon := strings.IndexByte(line, ':')
 	if colon < 0 {
-		return "", "", "", badField(line)
+		return f, "", badField(line)
 	}
-	name, value := line[:colon], line[colon+1:]
-	if key = usualName(name); key == "" {
-		if !isToken(name) { // folded lines and space before the colon among them
-			return "", "", "", badField(line)
+	f.name = line[:colon]
+	switch known := kindOf(f.name); {
+	case known == unusual:
+		if !isToken(f.name) { // folded lines and space before the colon among them
+			return f, "", badField(line)
 		}
-		key = textproto.CanonicalMIMEHeaderKey(name)
+		f.name, f.special = textproto.CanonicalMIMEHeaderKey(f.name), true
+	case known == special:
+		f.special = true
 	}
+	value := line[colon+1:]
 	for value != "" && isBlank(value[0]) {
 		value = value[1:]
 	}
@@ -153,9 +171,10 @@ func nextField(text string) (key, value, rest string, err error) {
 		value = value[:len(value)-1]
 	}
 	if hasControl(value) {
-		return "", "", "", bad("header %s holds a control character: leave it out", name)
+		return f, "", bad("header %s holds a control character: leave it out", f.name)
 	}
-	return key, value, rest, nil
+	f.value = value
+	return f, rest, nil
 }
 
 func badField(line string) error {
@@ -164,17 +183,27 @@ func badField(line string) error {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// usualName gives the names that nearly all heads of docker and the Engine are
-// made of, and "" for others. These need neither be checked nor respelled, which
-// is most of what a field costs.
-func usualName(name string) string {
+// kind is what is known of a field by its name.
+type kind int
+
+const (
+	unusual kind = iota // nothing
+	plain               // it is about neither the message nor its connection
+	special             // it is
+)
+
+// kindOf knows the names that nearly all heads of docker and the Engine are made
+// of, as they spell them. These need neither be checked nor respelled, which is
+// most of what a field costs.
+func kindOf(name string) kind {
 	switch name {
-	case "Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Upgrade", "Authorization", "X-Registry-Auth",
-		"Content-Type", "Content-Length", "Transfer-Encoding", "Date", "Server", "Cache-Control", "Pragma",
-		"Api-Version", "Builder-Version", "Docker-Experimental", "Ostype", "Swarm", "X-Content-Type-Options":
-		return name
+	case "Host", "User-Agent", "Accept", "Accept-Encoding", "Authorization", "X-Registry-Auth", "Content-Type",
+		"Date", "Server", "Cache-Control", "Pragma", "Api-Version", "Builder-Version", "Docker-Experimental", "Ostype", "Swarm":
+		return plain
+	case "Content-Length", "Transfer-Encoding", "Connection", "Upgrade":
+		return special
 	}
-	return ""
+	return unusual
 }
 
 // framing is how a message's body ends and whether another may follow.
@@ -182,6 +211,7 @@ type framing struct {
 	length  int64 // -1: none given
 	chunked bool
 	close   bool
+	special bool // as found has it
 }
 
 // once are the fields that must not be repeated: two readers could each take
@@ -190,8 +220,11 @@ var once = []string{"Host", "Content-Type", "Authorization", "Expect", "Upgrade"
 
 // readFraming takes the framing fields out of a request's or an answer's
 // header.
-func readFraming(h http.Header, minor int) (framing, error) {
-	f := framing{length: -1, close: minor == 0}
+func readFraming(h http.Header, about found, minor int) (framing, error) {
+	f := framing{length: -1, close: minor == 0, special: about.special}
+	if !about.special {
+		return f, nil
+	}
 	if te := h["Transfer-Encoding"]; te != nil {
 		if len(te) > 1 || !strings.EqualFold(te[0], "chunked") {
 			return f, &BadHead{http.StatusNotImplemented, fmt.Sprintf("Transfer-Encoding %.64q is not known: send chunked", te)}
@@ -266,24 +299,26 @@ func parseRequest(r *http.Request, text string) (framing, error) {
 	if err != nil || u.Path == "" || method == http.MethodConnect || target == "*" && method != http.MethodOptions {
 		return framing{}, bad("request target %.128q is malformed: write a path", target)
 	}
-	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	h, about, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
 	if err != nil {
 		return framing{}, err
 	}
 	for _, key := range once {
-		if len(h[key]) > 1 {
+		if about.repeated && len(h[key]) > 1 {
 			return framing{}, bad("%s is written twice: write it once", key)
 		}
 	}
-	f, err := readFraming(h, minor)
+	f, err := readFraming(h, about, minor)
 	if err != nil {
 		return f, err
 	}
-	host := h.Get("Host")
-	if h["Host"] == nil && minor == 1 {
+	host := ""
+	if v := h["Host"]; v != nil {
+		host = v[0]
+		delete(h, "Host")
+	} else if minor == 1 {
 		return f, bad("no Host header: send one")
 	}
-	delete(h, "Host")
 	if u.Host != "" {
 		host = u.Host
 	}
@@ -340,11 +375,11 @@ func parseResponse(resp *http.Response, text string) (framing, error) {
 	if !ok || err != nil || len(digits) != 3 || code < 100 || hasControl(status) {
 		return framing{}, fmt.Errorf("%w: it begins with %.64q", errAnswer, line)
 	}
-	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	h, about, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
 	if err != nil {
 		return framing{}, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	f, err := readFraming(h, minor)
+	f, err := readFraming(h, about, minor)
 	if err != nil {
 		return f, fmt.Errorf("%w: %w", errAnswer, err)
 	}

@@ -238,12 +238,12 @@ func (c *serverConn) one() next {
 	parsed.RemoteAddr, parsed.TLS = c.remote, c.tls
 	w := newResponse(c, &parsed, f)
 	r := parsed.WithContext(&w.ctx) // the one that is not on the stack
-	w.upgrade = r.Header["Upgrade"] != nil
+	w.upgrade = f.special && r.Header["Upgrade"] != nil
 	handler := c.server.Handler
 	if c.server.draining.Load() {
 		w.close = true
 		handler = c.server.refuse(http.StatusServiceUnavailable, "moorgate: going down: try again in a moment")
-	} else if e := r.Header.Get("Expect"); e != "" && !strings.EqualFold(e, "100-continue") {
+	} else if e := expects(r, f); e != "" && !strings.EqualFold(e, "100-continue") {
 		handler = c.server.refuse(http.StatusExpectationFailed, "Expect: only 100-continue is known here")
 	} else if r.RequestURI == "*" {
 		handler = c.server.refuse(http.StatusOK, "")
@@ -256,6 +256,13 @@ func (c *serverConn) one() next {
 		return goesOn
 	}
 	return c.finish(w)
+}
+
+func expects(r *http.Request, f framing) string {
+	if f.special {
+		return r.Header.Get("Expect")
+	}
+	return ""
 }
 
 // finish ends an answer and says what follows.

@@ -109,7 +109,10 @@ func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 	} else if keys := c.UnknownKeys(); len(keys) > 0 {
 		return nil, fail(http.StatusBadRequest, "query: %s %s does not know %.256q: leave it out", c.Route.Method, c.Route.Pattern, keys[0])
 	}
-	path := c.Route.path(c.vars)
+	path := c.Route.Pattern
+	if len(c.vars) > 0 {
+		path = c.Route.path(c.vars)
+	}
 	if c.Version != "" {
 		path = "/v" + c.Version + path
 	}

@@ -126,7 +126,8 @@ func (c *Call) readVersion() error {
 	written := c.Version
 	var parts [2]int
 	i := 0
-	for text := range strings.SplitSeq(written, ".") {
+	for text, rest, more := "", written, true; more; {
+		text, rest, more = strings.Cut(rest, ".")
 		n, err := strconv.Atoi(text)
 		if err != nil && text != "" || n > 9999 || i > 1 && n != 0 {
 			return fail(http.StatusBadRequest, "client version %.32s is no API version: write it like 1.41", written)

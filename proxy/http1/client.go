@@ -19,12 +19,11 @@ import (
 const maxIdle = 64
 
 // patience is how long an answer may take before the caller's leaving is
-// watched for: nearly all come sooner, and watching costs a goroutine. An answer
-// whose connection has a deadline from the one before may have less time, though
-// not under leastPatience: a deadline is not free either.
+// watched for: nearly all come sooner, and watching costs a goroutine. It may be
+// mostPatience where the connection still has the deadline of an answer before.
 const (
-	patience      = 5 * time.Millisecond
-	leastPatience = patience / 2
+	patience     = 5 * time.Millisecond
+	mostPatience = 3 * patience / 2
 )
 
 // small is the longest body in bytes that is sent in one write with its head.
@@ -235,7 +234,7 @@ func (a *Answer) fill(limit int) error {
 	if a.watch != nil {
 		return a.c.fill(limit)
 	}
-	a.c.readWithin(leastPatience, patience)
+	a.c.readWithin(patience, mostPatience)
 	if a.ended.Load() { // that deadline may have undone Cut's
 		return os.ErrDeadlineExceeded
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,9 +55,8 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 	if err != nil {
 		return err
 	}
-	control := http.NewResponseController(w)
 	hijack := c.Route.Reply == router.Hijack || c.Route.Reply == router.H2C
-	cut := func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+	cut := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
 	a, err := e.transport.Send(req, hijack, cut)
 	if err != nil {
 		return e.away(ctx, err)
@@ -70,24 +70,24 @@ func (f *Forwarder) ServeCall(w http.ResponseWriter, r *http.Request, c *router.
 			return err
 		}
 	}
-	copyHeader(w.Header(), a.Header)
+	passHeader(w, a.Header)
 	if hijack && c.Upgrade != "" {
 		// What the caller sends now is meant for a stream, not for another request.
 		w.Header()["Connection"] = []string{"close"}
 	}
 	if c.Route.Reply != router.Stream {
-		return answer(w, control, c, e, a)
+		return answer(w, c, e, a)
 	}
 	c = kept(c)
 	untrack := f.track(&live{ctx: ctx, call: c, cut: a.Cut})
 	return goOn(w, c.Route.Lasts, func() error {
 		defer untrack()
-		return answer(w, control, c, e, a)
+		return answer(w, c, e, a)
 	})
 }
 
 // answer relays an answer, from its status on, and closes it.
-func answer(w http.ResponseWriter, control *http.ResponseController, c *router.Call, e *Engine, a *http1.Answer) error {
+func answer(w http.ResponseWriter, c *router.Call, e *Engine, a *http1.Answer) error {
 	defer a.Close()
 	isReplaced := a.Replaced()
 	if isReplaced {
@@ -98,9 +98,9 @@ func answer(w http.ResponseWriter, control *http.ResponseController, c *router.C
 	a.Header, a.Request = nil, nil // passed on, and a stream may last
 	var err error
 	if isReplaced {
-		err = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo(w, control.Flush)
+		err = replaced{a.Body, c.Route.Reply == router.Stream}.copyTo(w, flusher(w))
 	} else {
-		err = a.CopyTo(w, control.Flush)
+		err = a.CopyTo(w, flusher(w))
 	}
 	if err != nil {
 		return &router.Broken{Err: fmt.Errorf("engine %s: %w", e.Name, err)}
@@ -125,6 +125,15 @@ func kept(c *router.Call) *router.Call {
 	return &router.Call{Route: c.Route, Action: c.Action, Engine: c.Engine, Version: c.Version}
 }
 
+// flusher gives what flushes w, without the search for it that each Flush of an
+// http.ResponseController is.
+func flusher(w http.ResponseWriter) func() error {
+	if f, ok := w.(interface{ FlushError() error }); ok {
+		return f.FlushError
+	}
+	return http.NewResponseController(w).Flush
+}
+
 // goOn does what may last: where the server can, once all handlers have
 // returned, whose stacks and requests need not wait along.
 func goOn(w http.ResponseWriter, lasts bool, do func() error) error {
@@ -135,15 +144,18 @@ func goOn(w http.ResponseWriter, lasts bool, do func() error) error {
 	return do()
 }
 
-// copyHeader takes over what the Engine says, without what it says of its
-// connection to moorgate.
-func copyHeader(to, from http.Header) {
-	for key, values := range from {
-		switch key {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Moorgate-Request-Id":
-		default:
-			to[key] = values
-		}
+// staysHere are the fields of an answer that the caller does not get: what the
+// Engine says of its connection to moorgate, and what only moorgate may say.
+var staysHere = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Moorgate-Request-Id"}
+
+// passHeader takes over what else the Engine says; h is not to be used any more.
+func passHeader(w http.ResponseWriter, h http.Header) {
+	for _, key := range staysHere {
+		delete(h, key)
+	}
+	k, ok := w.(interface{ TakeHeader(http.Header) bool })
+	if !ok || !k.TakeHeader(h) {
+		maps.Copy(w.Header(), h)
 	}
 }
 

@@ -103,7 +103,8 @@ func (c *Call) UnknownKeys() []string {
 }
 
 // Request is the only maker of requests to the Engine. It fails while the call
-// holds query keys that nobody has vouched for.
+// holds query keys that nobody has vouched for. What it makes may share the
+// call's Header and is not to be written to.
 func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 	query := c.Query
 	if c.PassUnknown && len(c.Unknown) > 0 {
@@ -112,7 +113,10 @@ func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 	} else if keys := c.UnknownKeys(); len(keys) > 0 {
 		return nil, fail(http.StatusBadRequest, "query: %s %s does not know %.256q: leave it out", c.Route.Method, c.Route.Pattern, keys[0])
 	}
-	path := c.Route.path(c.vars)
+	path := c.Route.Pattern
+	if len(c.vars) > 0 {
+		path = c.Route.path(c.vars)
+	}
 	if c.Version != "" {
 		path = "/v" + c.Version + path
 	}
@@ -123,24 +127,41 @@ func (c *Call) Request(ctx context.Context) (*http.Request, error) {
 		ProtoMajor: 1,
 		ProtoMinor: 1,
 		Host:       "docker",
-		Header:     c.Header.Clone(),
+		Header:     c.header(),
 		Body:       http.NoBody,
 	}).WithContext(ctx)
-	if c.Upgrade != "" {
-		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{c.Upgrade}
-	}
 	switch {
 	case c.Body != nil:
-		r.Header["Content-Type"] = []string{"application/json"}
 		r.ContentLength = int64(c.Body.Len())
 		r.Body = io.NopCloser(strings.NewReader(c.Body.text))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(c.Body.text)), nil }
 	case c.Stream != nil:
-		r.Header["Content-Type"] = []string{"application/x-tar"}
 		r.ContentLength = c.Length
 		r.Body = io.NopCloser(c.Stream)
 	}
 	return r, nil
+}
+
+// header is what is sent: Header, and what moorgate itself says of the request.
+func (c *Call) header() http.Header {
+	content := ""
+	switch {
+	case c.Body != nil:
+		content = "application/json"
+	case c.Stream != nil:
+		content = "application/x-tar"
+	case c.Upgrade == "":
+		return c.Header
+	}
+	h := make(http.Header, len(c.Header)+3)
+	maps.Copy(h, c.Header)
+	if content != "" {
+		h["Content-Type"] = []string{content}
+	}
+	if c.Upgrade != "" {
+		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{c.Upgrade}
+	}
+	return h
 }
 
 // Vars are the path's variables by name, decoded.

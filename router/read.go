@@ -126,7 +126,8 @@ func (c *Call) readVersion() error {
 	written := c.Version
 	var parts [2]int
 	i := 0
-	for text := range strings.SplitSeq(written, ".") {
+	for text, rest, more := "", written, true; more; {
+		text, rest, more = strings.Cut(rest, ".")
 		n, err := strconv.Atoi(text)
 		if err != nil && text != "" || n > 9999 || i > 1 && n != 0 {
 			return fail(http.StatusBadRequest, "client version %.32s is no API version: write it like 1.41", written)
@@ -136,7 +137,11 @@ func (c *Call) readVersion() error {
 		}
 		i++
 	}
-	c.Version = strconv.Itoa(parts[0]) + "." + strconv.Itoa(parts[1])
+	var b [16]byte
+	text := append(strconv.AppendInt(b[:0], int64(parts[0]), 10), '.')
+	if text = strconv.AppendInt(text, int64(parts[1]), 10); string(text) != written { // it is, nearly always
+		c.Version = string(text)
+	}
 	if Older(c.Version, MinVersion) {
 		return fail(http.StatusBadRequest, "client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version", c.Version, MinVersion)
 	}

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"strconv"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 )
 
@@ -13,7 +15,7 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 // bytes are always there.
 func (r *Record) appendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)
-	b = r.Time.UTC().AppendFormat(b, timeFormat)
+	b = appendTime(b, r.Time)
 	b = append(b, `","id":`...)
 	b = appendString(b, r.ID, maxText)
 	b = appendField(b, `,"user":`, r.User, maxText)
@@ -46,6 +48,43 @@ func (r *Record) appendJSON(b []byte) []byte {
 	}
 	b = appendField(b, `,"recording":`, r.Recording, maxText)
 	return append(b, "}\n"...)
+}
+
+// minute is a minute's part of a time as text.
+type minute struct {
+	unix int64 // in minutes
+	text string
+}
+
+var lastMinute atomic.Pointer[minute]
+
+// appendTime writes a time in timeFormat. Down to the minute it is as in the
+// record before, nearly always, and formatting that is a fifth of what a record
+// costs.
+func appendTime(b []byte, t time.Time) []byte {
+	unix := t.Unix()
+	second := unix % 60
+	m := lastMinute.Load()
+	if second < 0 { // before 1970, where division rounds up
+		return t.UTC().AppendFormat(b, timeFormat)
+	}
+	if m == nil || m.unix != unix/60 {
+		m = &minute{unix / 60, t.UTC().Format("2006-01-02T15:04:")}
+		lastMinute.Store(m)
+	}
+	b = appendDigits(append(b, m.text...), int(second), 2)
+	b = appendDigits(append(b, '.'), t.Nanosecond()/1000, 6)
+	return append(b, 'Z')
+}
+
+// appendDigits writes the last width decimal digits of n.
+func appendDigits(b []byte, n, width int) []byte {
+	b = append(b, "000000"[:width]...)
+	for i := len(b) - 1; n > 0; i-- {
+		b[i] += byte(n % 10)
+		n /= 10
+	}
+	return b
 }
 
 // appendMillis writes microseconds as milliseconds with three decimals.

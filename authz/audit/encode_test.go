@@ -206,3 +206,20 @@ func BenchmarkEncodeStandard(b *testing.B) {
 		}
 	}
 }
+
+// TestTimes: times are as their format has them, in every order.
+func TestTimes(t *testing.T) {
+	at := time.Date(2026, 11, 21, 23, 59, 58, 999_999_999, time.FixedZone("", 3600))
+	for _, d := range []time.Duration{0, time.Nanosecond, time.Second, time.Minute, time.Millisecond, -time.Hour, 24 * time.Hour, -60 * 365 * 24 * time.Hour, 0} {
+		want := at.Add(d).UTC().Format(timeFormat)
+		if got := string(appendTime(nil, at.Add(d))); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for range 1000 {
+		at = at.Add(617 * time.Millisecond)
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(timeFormat); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -57,10 +57,11 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 		}
 	}
 	q.id[0] = q.record.ID
-	w.Header()[requestID] = q.id[:]
 
 	defer q.end()
-	r = r.WithContext(q)
+	if s, ok := q.Context.(interface{ SetValue(key, value any) bool }); !ok || !s.SetValue(recordKey{}, &q.record) {
+		r = r.WithContext(q)
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		q.body.ReadCloser = r.Body
 		r.Body = &q.body
@@ -70,7 +71,7 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 }
 
 // request is all that one request needs, in one allocation: the context that
-// carries the record, the writer and the body. It is not reused: whoever still
+// carries the record where the server's own does not, the writer and the body. It is not reused: whoever still
 // holds a body or a writer after its handler returned, as transports do for a
 // moment, must never reach another request's.
 type request struct {
@@ -82,6 +83,7 @@ type request struct {
 	out, in  atomic.Int64 // in: of the hijacked connection
 	status   atomic.Int32
 	hijacked atomic.Bool
+	named    bool // the answer's header has the id
 	returned bool
 	goesOn   bool // Continue's func has yet to return
 }
@@ -107,7 +109,8 @@ func (q *request) end() {
 	switch {
 	case q.returned:
 		if rec.Status == 0 {
-			rec.Status = http.StatusOK // net/http answers for a handler that wrote nothing
+			rec.Status = http.StatusOK // the server answers for a handler that wrote nothing
+			(*writer)(q).Header()
 		}
 	case failure == http.ErrAbortHandler:
 		if rec.Error == "" {
@@ -140,8 +143,26 @@ func (b *body) Read(p []byte) (int, error) {
 // writer is a request seen as the ResponseWriter of its handler.
 type writer request
 
-func (w *writer) Header() http.Header         { return w.inner.Header() }
 func (w *writer) Unwrap() http.ResponseWriter { return w.inner }
+
+// Header is the answer's, with the request's id in it from the first call on:
+// there is at least one before the answer begins. A header that is taken over
+// before that, as most are, needs none made first.
+func (w *writer) Header() http.Header {
+	h := w.inner.Header()
+	if !w.named {
+		w.named = true
+		h[requestID] = w.id[:]
+	}
+	return h
+}
+
+// begin notes that the answer begins, with a status unless it has one.
+func (w *writer) begin(status int) {
+	if w.status.CompareAndSwap(0, int32(status)) {
+		w.Header()
+	}
+}
 
 func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols { // other 1xx come before the answer
@@ -149,20 +170,20 @@ func (w *writer) WriteHeader(status int) {
 			w.status.Store(int32(status))
 			return
 		}
-		w.status.CompareAndSwap(0, int32(status))
+		w.begin(status)
 	}
 	w.inner.WriteHeader(status)
 }
 
 func (w *writer) Write(p []byte) (int, error) {
-	w.status.CompareAndSwap(0, http.StatusOK)
+	w.begin(http.StatusOK)
 	n, err := w.inner.Write(p)
 	w.out.Add(int64(n))
 	return n, err
 }
 
 func (w *writer) WriteString(s string) (int, error) {
-	w.status.CompareAndSwap(0, http.StatusOK)
+	w.begin(http.StatusOK)
 	n, err := io.WriteString(w.inner, s)
 	w.out.Add(int64(n))
 	return n, err
@@ -170,7 +191,7 @@ func (w *writer) WriteString(s string) (int, error) {
 
 // ReadFrom leaves the copying to net/http, which can splice.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	w.status.CompareAndSwap(0, http.StatusOK)
+	w.begin(http.StatusOK)
 	n, err := io.Copy(w.inner, r)
 	w.out.Add(n)
 	return n, err
@@ -193,6 +214,18 @@ func (w *writer) Continue(f func() error) bool {
 	return q.goesOn
 }
 
+// TakeHeader makes h the answer's header where the server can; the Engine's own
+// need not be copied then.
+func (w *writer) TakeHeader(h http.Header) bool {
+	inner, ok := w.inner.(interface{ TakeHeader(http.Header) bool })
+	if !ok || !inner.TakeHeader(h) {
+		return false
+	}
+	w.named = true
+	h[requestID] = w.id[:]
+	return true
+}
+
 // WriteChunks hands on pieces of a chunked body with their framing, which the
 // proxy need not take off and put on again; data bytes of p are the body's.
 func (w *writer) WriteChunks(p []byte, data int64, last bool) error {
@@ -212,7 +245,7 @@ func (w *writer) WriteChunks(p []byte, data int64, last bool) error {
 func (w *writer) Flush() { w.FlushError() }
 
 func (w *writer) FlushError() error {
-	w.status.CompareAndSwap(0, http.StatusOK)
+	w.begin(http.StatusOK)
 	switch inner := w.inner.(type) {
 	case interface{ FlushError() error }:
 		return inner.FlushError()

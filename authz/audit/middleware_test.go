@@ -431,3 +431,45 @@ func (c *chunked) WriteChunks(p []byte, _ int64, _ bool) error {
 	c.text += string(p)
 	return nil
 }
+
+// taker is a ResponseWriter and a context as http1's are.
+type taker struct {
+	*httptest.ResponseRecorder
+	context.Context
+	values map[any]any
+	header http.Header
+}
+
+func (t *taker) TakeHeader(h http.Header) bool { t.header = h; return true }
+func (t *taker) Value(key any) any             { return t.values[key] }
+
+func (t *taker) SetValue(key, value any) bool {
+	if t.values[key] != nil {
+		return false
+	}
+	t.values[key] = value
+	return true
+}
+
+// TestTaken: with a server that can, neither the request nor the header is
+// copied, and the answer has its id all the same.
+func TestTaken(t *testing.T) {
+	k := newKept()
+	w := &taker{ResponseRecorder: httptest.NewRecorder(), Context: t.Context(), values: map[any]any{}}
+	r := httptest.NewRequest("GET", "/", nil).WithContext(w)
+	engines := http.Header{"Server": {"Docker"}}
+	Middleware("test", k)(http.HandlerFunc(func(w http.ResponseWriter, inner *http.Request) {
+		if inner != r {
+			t.Error("the request was copied")
+		}
+		From(inner.Context()).Action = "system.ping"
+		if !w.(interface{ TakeHeader(http.Header) bool }).TakeHeader(engines) {
+			t.Error("the header was not taken")
+		}
+		w.WriteHeader(200)
+	})).ServeHTTP(w, r)
+	rec := k.last(t)
+	if rec.Action != "system.ping" || w.header.Get(requestID) != rec.ID || w.header.Get("Server") != "Docker" {
+		t.Errorf("got %+v, %v", rec, w.header)
+	}
+}

@@ -115,7 +115,12 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	if o, ok := w.(interface{ Identified(*Identity) }); ok {
 		o.Identified(who)
 	}
-	next.ServeHTTP(w, r.WithContext(&knownContext{r.Context(), who}))
+	// http1's contexts take a value in place, which saves a copy of the request.
+	ctx := r.Context()
+	if s, ok := ctx.(interface{ SetValue(key, value any) bool }); !ok || !s.SetValue(knownKey{}, who) {
+		r = r.WithContext(&knownContext{ctx, who})
+	}
+	next.ServeHTTP(w, r)
 }
 
 // challenge says what may be sent. A browser is not asked for a password: it
@@ -137,11 +142,11 @@ func (g *guard) identify(r *http.Request) (*Identity, *Refusal) {
 	}
 	for _, s := range g.sources {
 		id, err := s.Identify(r)
-		var no *Refusal
 		switch {
-		case errors.As(err, &no):
-			return nil, &Refusal{Status: no.Status, Message: "moorgate: " + s.Name() + ": " + no.Message, RetryAfter: no.RetryAfter}
 		case err != nil:
+			if no, ok := errors.AsType[*Refusal](err); ok {
+				return nil, &Refusal{Status: no.Status, Message: "moorgate: " + s.Name() + ": " + no.Message, RetryAfter: no.RetryAfter}
+			}
 			return refuse(s.Name() + ": " + err.Error())
 		case id == nil:
 		case id.User == "":

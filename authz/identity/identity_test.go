@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -109,4 +110,51 @@ func TestRequireKeepsTheContext(t *testing.T) {
 	}))
 	r := httptest.NewRequest("GET", "/", nil)
 	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(contextWith(r.Context(), key{}, "kept")))
+}
+
+// settable is a context that takes one value, as http1's take some.
+type settable struct {
+	context.Context
+	key, value any
+}
+
+func (s *settable) SetValue(key, value any) bool {
+	if s.key != nil {
+		return false
+	}
+	s.key, s.value = key, value
+	return true
+}
+
+func (s *settable) Value(key any) any {
+	if key == s.key {
+		return s.value
+	}
+	return s.Context.Value(key)
+}
+
+// TestRequireInPlace: where the context takes the identity the request is not
+// copied; one that has an identity keeps it for those around.
+func TestRequireInPlace(t *testing.T) {
+	ctx := &settable{Context: t.Context()}
+	r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+	as := func(user string, next http.HandlerFunc) http.Handler {
+		return Require([]Source{says{"peer", &Identity{User: user}, nil}}, failPlain)(next)
+	}
+	reached := false
+	as("alice", func(w http.ResponseWriter, inner *http.Request) {
+		if inner != r {
+			t.Error("the request was copied")
+		}
+		as("bob", func(w http.ResponseWriter, r *http.Request) {
+			who, _ := From(r.Context())
+			reached = who.User == "bob"
+		}).ServeHTTP(w, inner)
+		if who, _ := From(inner.Context()); who.User != "alice" {
+			t.Errorf("alice has become %s", who.User)
+		}
+	}).ServeHTTP(httptest.NewRecorder(), r)
+	if !reached {
+		t.Error("bob is not known")
+	}
 }

@@ -41,7 +41,7 @@ type peerEvidence struct {
 
 type peerAnswer struct {
 	source *peerSource
-	until  time.Time
+	until  time.Duration // since epoch
 	who    *Identity
 	err    error
 }
@@ -84,6 +84,8 @@ func withEvidence(ctx context.Context, p Peer, err error) context.Context {
 	return context.WithValue(ctx, peerKey{}, &peerEvidence{peer: p, err: err})
 }
 
+var epoch = time.Now()
+
 // peerSource knows callers by the credentials of their unix connection.
 type peerSource struct{ dir *Directory }
 
@@ -98,10 +100,11 @@ func (s *peerSource) Identify(r *http.Request) (*Identity, error) {
 	if e == nil {
 		return nil, nil
 	}
-	if a := e.known.Load(); a != nil && a.source == s && time.Now().Before(a.until) {
+	now := time.Since(epoch) // half of what time.Now costs
+	if a := e.known.Load(); a != nil && a.source == s && now < a.until {
 		return a.who, a.err
 	}
-	a := &peerAnswer{source: s, until: time.Now().Add(nameLife)}
+	a := &peerAnswer{source: s, until: now + nameLife}
 	a.who, a.err = s.find(e)
 	e.known.Store(a)
 	return a.who, a.err

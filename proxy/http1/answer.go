@@ -10,8 +10,7 @@ import (
 // begin sets the body up.
 func (a *Answer) begin(r *http.Request, f framing) {
 	resp := a.Response
-	a.body = &body{c: a.c, chunked: f.chunked, left: f.length, fill: func() error { return a.fill(bufferSize) }}
-	a.body.atEnd = func() { resp.Trailer = a.body.trailer }
+	a.body = body{c: a.c, chunked: f.chunked, left: f.length, of: a}
 	a.keep = !f.close && (f.chunked || f.length >= 0)
 	if r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		a.body.chunked, a.body.left = false, 0
@@ -22,6 +21,9 @@ func (a *Answer) begin(r *http.Request, f framing) {
 	}
 	resp.Body = bodyCloser{a}
 }
+
+func (a *Answer) more() error { return a.fill(bufferSize) }
+func (a *Answer) bodyEnds()   { a.response.Trailer = a.body.trailer }
 
 // bodyCloser is the answer's body for those who want an http.Response.
 type bodyCloser struct{ a *Answer }
@@ -86,7 +88,7 @@ type ChunkWriter interface {
 // copyChunks is CopyTo with the Engine's own framing, which is checked on its
 // way: to take it off and put it on again costs a write for each chunk.
 func (a *Answer) copyChunks(w ChunkWriter, flush func() error) error {
-	b := a.body
+	b := &a.body
 	for {
 		if p, data := b.span(); len(p) > 0 {
 			if err := w.WriteChunks(p, data, b.lastBehind(len(p))); err != nil {
@@ -107,7 +109,7 @@ func (a *Answer) copyChunks(w ChunkWriter, flush func() error) error {
 		if err := flush(); err != nil {
 			return &CallerError{err}
 		}
-		if err := b.fill(); err != nil {
+		if err := a.more(); err != nil {
 			b.stop(err)
 		}
 	}
@@ -145,10 +147,10 @@ func (a *Answer) Close() error {
 		return nil
 	}
 	a.closed = true
-	if a.body != nil {
+	if a.body.of != nil {
 		a.body.ready() // the end may be in hand, though nobody has asked for more
 	}
-	whole := a.body != nil && a.body.done && a.keep && len(a.c.have()) == 0
+	whole := a.body.done && a.keep && len(a.c.have()) == 0
 	if a.up != nil && whole {
 		a.up.settle()
 		whole = a.up.complete()
@@ -157,7 +159,10 @@ func (a *Answer) Close() error {
 		whole = false
 	}
 	if whole {
-		a.c.SetDeadline(time.Time{})
+		if a.ended.Load() { // too late to cut anything
+			a.c.notWithin()
+			a.c.SetDeadline(time.Time{})
+		}
 		a.t.keep(a.c)
 		return nil
 	}

@@ -28,8 +28,13 @@ type body struct {
 	done    bool
 	err     error // what ended it early; nil while it goes on or ended well
 	trailer http.Header
-	fill    func() error // how to wait for more
-	atEnd   func()       // called once, when the last byte was taken
+	of      message
+}
+
+// message is what a body is of: a request or an answer.
+type message interface {
+	more() error // waits for more of the body
+	bodyEnds()   // is called once, when the last byte was taken
 }
 
 // view gives the bytes that are next, at least one, waiting for them if need
@@ -45,7 +50,7 @@ func (b *body) view() ([]byte, error) {
 		if b.done {
 			return nil, io.EOF
 		}
-		if err := b.fill(); err != nil {
+		if err := b.of.more(); err != nil {
 			b.stop(err)
 		}
 	}
@@ -65,10 +70,9 @@ func (b *body) stop(err error) {
 }
 
 func (b *body) finish() {
-	b.done = true
-	if b.atEnd != nil {
-		b.atEnd()
-		b.atEnd = nil
+	if !b.done {
+		b.done = true
+		b.of.bodyEnds()
 	}
 }
 
@@ -182,7 +186,7 @@ func (b *body) readTrailer(have []byte) bool {
 		}
 		return false
 	}
-	fields, err := parseFields(string(have[:i+2]))
+	fields, _, err := parseFields(string(have[:i+2]))
 	if err != nil {
 		b.err = errChunk
 		return false

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +13,19 @@ import (
 	"testing"
 )
 
+// cannedMessage is one that a canned connection gives.
+type cannedMessage struct {
+	c     *Conn
+	ended *int
+}
+
+func (m cannedMessage) more() error { return m.c.fill(bufferSize) }
+func (m cannedMessage) bodyEnds()   { *m.ended++ }
+
 // readChunked reads a chunked body at most step bytes at a time.
 func readChunked(data []byte, step int) (text, left []byte, trailer http.Header, err error) {
 	c := NewConn(&canned{data: data, step: step})
-	b := &body{c: c, chunked: true, fill: func() error { return c.fill(bufferSize) }}
+	b := &body{c: c, chunked: true, of: cannedMessage{c, new(int)}}
 	text, err = io.ReadAll(b)
 	return text, rest(c), b.trailer, err
 }
@@ -41,7 +51,8 @@ func (p *passed) WriteChunks(b []byte, data int64, last bool) error {
 // bytes at a time.
 func passChunked(data []byte, step int) (p passed, left []byte, err error) {
 	c := NewConn(&canned{data: data, step: step})
-	a := &Answer{c: c, body: &body{c: c, chunked: true, fill: func() error { return c.fill(bufferSize) }}}
+	a := &Answer{c: c, ctx: context.Background()}
+	a.body = body{c: c, chunked: true, of: a}
 	err = a.CopyTo(&p, func() error { return nil })
 	return p, rest(c), err
 }
@@ -130,7 +141,7 @@ func TestBodyEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ended := 0
 			c := NewConn(&canned{data: []byte(test.in), step: 1})
-			b := &body{c: c, left: test.left, fill: func() error { return c.fill(bufferSize) }, atEnd: func() { ended++ }}
+			b := &body{c: c, left: test.left, of: cannedMessage{c, &ended}}
 			got, err := io.ReadAll(b)
 			if string(got) != test.want || err != test.err || (ended == 1) != (err == nil) || ended > 1 {
 				t.Errorf("got %q, %v, ended %d times", got, err, ended)

@@ -19,8 +19,12 @@ import (
 const maxIdle = 64
 
 // patience is how long an answer may take before the caller's leaving is
-// watched for: nearly all come sooner, and watching costs a goroutine.
-const patience = 5 * time.Millisecond
+// watched for: nearly all come sooner, and watching costs a goroutine. It may be
+// mostPatience where the connection still has the deadline of an answer before.
+const (
+	patience     = 5 * time.Millisecond
+	mostPatience = 3 * patience / 2
+)
 
 // small is the longest body in bytes that is sent in one write with its head.
 const small = 32 << 10
@@ -41,16 +45,17 @@ type Answer struct {
 	*http.Response
 	Raw *Conn
 
-	t      *Transport
-	c      *Conn
-	body   *body
-	up     *upload
-	cut    func()      // ends a read of the request's body
-	watch  func() bool // stops watching the caller; nil while nobody does
-	ctx    context.Context
-	keep   bool
-	closed bool
-	ended  atomic.Bool // by Cut
+	t        *Transport
+	c        *Conn
+	response http.Response
+	body     body
+	up       *upload
+	cut      func()      // ends a read of the request's body
+	watch    func() bool // stops watching the caller; nil while nobody does
+	ctx      context.Context
+	keep     bool
+	closed   bool
+	ended    atomic.Bool // by Cut
 }
 
 // DialError is a failure to reach the Engine at all.
@@ -165,7 +170,7 @@ func (a *Answer) refused(err error) bool {
 	if !errors.Is(err, errStale) {
 		return false
 	}
-	a.c.SetReadDeadline(time.Now().Add(lingerTime))
+	a.c.readWithin(lingerTime, lingerTime)
 	head, _ := a.c.readHead(nil)
 	return head != ""
 }
@@ -229,7 +234,7 @@ func (a *Answer) fill(limit int) error {
 	if a.watch != nil {
 		return a.c.fill(limit)
 	}
-	a.c.SetReadDeadline(time.Now().Add(patience))
+	a.c.readWithin(patience, mostPatience)
 	if a.ended.Load() { // that deadline may have undone Cut's
 		return os.ErrDeadlineExceeded
 	}
@@ -237,7 +242,7 @@ func (a *Answer) fill(limit int) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	a.c.SetReadDeadline(time.Time{})
+	a.c.readAlways()
 	a.watch = context.AfterFunc(a.ctx, func() { a.c.SetDeadline(longAgo) })
 	if a.ended.Load() {
 		return err
@@ -252,7 +257,8 @@ func (a *Answer) read(r *http.Request, hijack bool) error {
 		if err != nil {
 			return err
 		}
-		resp, f, err := parseResponse(head)
+		resp := &a.response
+		f, err := parseResponse(resp, head)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,12 +40,17 @@ type Conn struct {
 	r, w int
 	big  bool // buf has outgrown the pool
 
+	deadline atomic.Int64 // of reads, in nanoseconds since epoch; 0: none that readWithin has set
+
 	quiet *quiet // nil where it always stays in the poller
 
 	// What attempt leaves; kept here so that a read needs no closure of its own.
 	n   int
 	err error
 	try func(fd uintptr) bool
+
+	live bool             // as peek left it
+	peek func(fd uintptr) // nil before the first
 }
 
 // NewConn wraps a connection.
@@ -205,6 +211,32 @@ func (c *Conn) write(parts ...[]byte) error {
 	return err
 }
 
+// epoch is what deadlines are kept against: time.Since is cheaper than
+// time.Now, and goes on evenly when the clock is set.
+var epoch = time.Now()
+
+// readWithin has reads give up after a time between least and most. A deadline
+// of its own that does so already stays: to move one costs as much as to parse a
+// head. Who sets deadlines by other means beside it has to say so to notWithin.
+func (c *Conn) readWithin(least, most time.Duration) {
+	now := time.Since(epoch)
+	if d := time.Duration(c.deadline.Load()); d < now+least || d > now+most {
+		c.deadline.Store(int64(now + most))
+		c.SetReadDeadline(epoch.Add(now + most))
+	}
+}
+
+// notWithin says that the deadline is not readWithin's any more, and whether it
+// was.
+func (c *Conn) notWithin() bool { return c.deadline.Swap(0) != 0 }
+
+// readAlways takes away the deadline that readWithin has set.
+func (c *Conn) readAlways() {
+	if c.notWithin() {
+		c.SetReadDeadline(time.Time{})
+	}
+}
+
 func (c *Conn) opError(call string, err error) error {
 	return &net.OpError{Op: call, Net: c.LocalAddr().Network(), Err: os.NewSyscallError(call, err)}
 }
@@ -271,9 +303,11 @@ func (c *Conn) dead() bool {
 	if raw == nil {
 		return false
 	}
-	live := false
-	err := raw.Control(func(fd uintptr) { live = silent(fd) })
-	return !live || err != nil
+	if c.peek == nil {
+		c.peek = func(fd uintptr) { c.live = silent(fd) }
+	}
+	c.live = false
+	return raw.Control(c.peek) != nil || !c.live
 }
 
 // waitGone blocks until the other end has closed both directions or the

@@ -16,12 +16,38 @@ type requestContext struct {
 	w *response
 
 	mu     sync.Mutex
+	values [maxValues]contextValue
 	inner  context.Context
 	cancel context.CancelFunc
 	body   bool          // the body is off the connection
 	watch  chan struct{} // closed when the watcher has ended; nil while there is none
 	still  bool          // the connection is not to be watched any more
 	over   bool          // the handler has returned
+}
+
+// maxValues is how many values a context takes besides its parent's: who calls,
+// and the request's record.
+const maxValues = 2
+
+type contextValue struct{ key, value any }
+
+// SetValue has the context give a value for key from now on, false where it has
+// one already or no room. Whoever would make a context with that value, and a
+// copy of the request for it, can ask for this first, unless the handlers
+// around it must not see the value.
+func (x *requestContext) SetValue(key, value any) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range x.values {
+		switch v := &x.values[i]; v.key {
+		case nil:
+			*v = contextValue{key, value}
+			return true
+		case key:
+			return false
+		}
+	}
+	return false
 }
 
 func (x *requestContext) open() context.Context {
@@ -53,8 +79,13 @@ func (x *requestContext) Err() error {
 
 func (x *requestContext) Value(key any) any {
 	x.mu.Lock()
-	inner := x.inner
+	values, inner := x.values, x.inner
 	x.mu.Unlock()
+	for i := range values {
+		if values[i].key == key {
+			return values[i].value
+		}
+	}
 	if inner != nil {
 		return inner.Value(key)
 	}
@@ -67,6 +98,7 @@ func (x *requestContext) start() {
 	if x.watch != nil || !x.body || x.still || x.inner == nil {
 		return
 	}
+	x.w.c.readAlways()
 	x.watch = make(chan struct{})
 	go x.watcher(x.watch, x.cancel)
 }

@@ -139,3 +139,24 @@ func TestContextIsDoneAfterwards(t *testing.T) {
 	}
 	<-contexts
 }
+
+// TestSetValue: values are seen by what is made of the context, too, and none is
+// ever replaced.
+func TestSetValue(t *testing.T) {
+	type key int
+	s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+		x := r.Context().(interface{ SetValue(key, value any) bool })
+		fmt.Fprint(w, x.SetValue(key(1), "a"), x.SetValue(key(1), "other"), x.SetValue(key(2), "b"), x.SetValue(key(3), "no room"))
+		child, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		fmt.Fprint(w, " ", child.Value(key(1)), r.Context().Value(key(2)), r.Context().Value(key(3)), r.Context().Value(1))
+	})
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	for range 2 { // the next request's are its own
+		io.WriteString(c, get)
+		if _, body := answer(t, r, "GET"); body != "true false true false ab<nil> <nil>" {
+			t.Errorf("got %q", body)
+		}
+	}
+}

@@ -96,37 +96,114 @@ func hasControl(s string) bool {
 	return false
 }
 
+// found says what of a header need not be looked for.
+type found struct {
+	repeated bool // a field is there more than once
+	special  bool // there may be one that is about the message or its connection, other than Host
+}
+
 // parseFields reads the lines between the first line and the empty one.
-func parseFields(text string) (http.Header, error) {
+func parseFields(text string) (h http.Header, about found, err error) {
 	n := strings.Count(text, "\n")
 	if n > maxFields {
-		return nil, &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("more than %d header fields: send fewer", maxFields)}
+		return nil, about, &BadHead{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("more than %d header fields: send fewer", maxFields)}
 	}
-	h := make(http.Header, n)
-	values := make([]string, 0, n) // one array for all: most fields have one value
-	for text != "" {
-		line, rest, ok := strings.Cut(text, "\r\n")
-		if !ok {
-			return nil, bad("a header line does not end in CR LF")
+	h = make(http.Header, n)
+	values := make([]string, n) // one array for all: most fields have one value
+	rest := text
+	for i := range values {
+		f, after, err := nextField(rest)
+		if err != nil {
+			return nil, about, err
 		}
-		text = rest
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) { // folded lines and space before the colon among them
-			return nil, bad("header line %.64q is malformed: write Name: value", line)
-		}
-		value = strings.Trim(value, " \t")
-		if hasControl(value) {
-			return nil, bad("header %s holds a control character: leave it out", name)
-		}
-		key := textproto.CanonicalMIMEHeaderKey(name)
-		if old := h[key]; old != nil {
-			h[key] = append(old, value)
-			continue
-		}
-		values = append(values, value)
-		h[key] = values[len(values)-1 : len(values) : len(values)]
+		values[i], rest = f.value, after
+		h[f.name] = values[i : i+1 : i+1]
+		about.special = about.special || f.special
 	}
-	return h, nil
+	if rest != "" {
+		return nil, about, errFieldEnd
+	}
+	if len(h) < n {
+		about.repeated = true
+		clear(h)
+		for rest = text; rest != ""; {
+			f, after, _ := nextField(rest)
+			h[f.name], rest = append(h[f.name], f.value), after
+		}
+	}
+	return h, about, nil
+}
+
+var errFieldEnd = bad("a header line does not end in CR LF")
+
+// field is one line of a head.
+type field struct {
+	name, value string
+	special     bool // as found has it
+}
+
+// nextField reads the first line of text.
+func nextField(text string) (f field, rest string, err error) {
+	end := strings.IndexByte(text, '\n')
+	if end < 1 || text[end-1] != '\r' {
+		return f, "", errFieldEnd
+	}
+	line, rest := text[:end-1], text[end+1:]
+	colon := strings.IndexByte(line, ':')
+	if colon < 0 {
+		return f, "", badField(line)
+	}
+	f.name = line[:colon]
+	switch known := kindOf(f.name); {
+	case known == unusual:
+		if !isToken(f.name) { // folded lines and space before the colon among them
+			return f, "", badField(line)
+		}
+		f.name, f.special = textproto.CanonicalMIMEHeaderKey(f.name), true
+	case known == special:
+		f.special = true
+	}
+	value := line[colon+1:]
+	for value != "" && isBlank(value[0]) {
+		value = value[1:]
+	}
+	for value != "" && isBlank(value[len(value)-1]) {
+		value = value[:len(value)-1]
+	}
+	if hasControl(value) {
+		return f, "", bad("header %s holds a control character: leave it out", f.name)
+	}
+	f.value = value
+	return f, rest, nil
+}
+
+func badField(line string) error {
+	return bad("header line %.64q is malformed: write Name: value", line)
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+// kind is what is known of a field by its name.
+type kind int
+
+const (
+	unusual kind = iota // nothing
+	plain               // it is about neither the message nor its connection
+	special             // it is
+)
+
+// kindOf knows the names that nearly all heads of docker and the Engine are made
+// of, as they spell them. These need neither be checked nor respelled, which is
+// most of what a field costs.
+func kindOf(name string) kind {
+	switch name {
+	case "Host", "User-Agent", "Accept", "Accept-Encoding", "Authorization", "X-Registry-Auth", "Content-Type",
+		"Date", "Server", "Cache-Control", "Pragma", "Api-Version", "Builder-Version", "Docker-Experimental", "Ostype", "Swarm":
+		return plain
+	case "Content-Length", "Transfer-Encoding", "Connection", "Upgrade":
+		return special
+	}
+	return unusual
 }
 
 // framing is how a message's body ends and whether another may follow.
@@ -134,6 +211,7 @@ type framing struct {
 	length  int64 // -1: none given
 	chunked bool
 	close   bool
+	special bool // as found has it
 }
 
 // once are the fields that must not be repeated: two readers could each take
@@ -142,8 +220,11 @@ var once = []string{"Host", "Content-Type", "Authorization", "Expect", "Upgrade"
 
 // readFraming takes the framing fields out of a request's or an answer's
 // header.
-func readFraming(h http.Header, minor int) (framing, error) {
-	f := framing{length: -1, close: minor == 0}
+func readFraming(h http.Header, about found, minor int) (framing, error) {
+	f := framing{length: -1, close: minor == 0, special: about.special}
+	if !about.special {
+		return f, nil
+	}
 	if te := h["Transfer-Encoding"]; te != nil {
 		if len(te) > 1 || !strings.EqualFold(te[0], "chunked") {
 			return f, &BadHead{http.StatusNotImplemented, fmt.Sprintf("Transfer-Encoding %.64q is not known: send chunked", te)}
@@ -188,54 +269,60 @@ func names(list []string, token string) bool {
 // ParseRequest reads the head of a request. It takes less than net/http does
 // and nothing in another way.
 func ParseRequest(text string) (*http.Request, error) {
-	r, _, err := parseRequest(text)
-	return r, err
+	r := &http.Request{}
+	if _, err := parseRequest(r, text); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
-func parseRequest(text string) (*http.Request, framing, error) {
+// parseRequest reads a head into an empty request.
+func parseRequest(r *http.Request, text string) (framing, error) {
 	line, rest, _ := strings.Cut(text, "\r\n")
 	method, after, _ := strings.Cut(line, " ")
 	target, proto, ok := strings.Cut(after, " ")
 	minor := 1
 	switch {
 	case !ok || !isToken(method) || target == "":
-		return nil, framing{}, bad("request line %.128q is malformed: write METHOD /path HTTP/1.1", line)
+		return framing{}, bad("request line %.128q is malformed: write METHOD /path HTTP/1.1", line)
 	case proto == "HTTP/1.0":
 		minor = 0
 	case proto != "HTTP/1.1":
-		return nil, framing{}, &BadHead{http.StatusHTTPVersionNotSupported, fmt.Sprintf("%.16q is not spoken here: send HTTP/1.1", proto)}
+		return framing{}, &BadHead{http.StatusHTTPVersionNotSupported, fmt.Sprintf("%.16q is not spoken here: send HTTP/1.1", proto)}
 	}
 	for i := 0; i < len(target); i++ {
 		if target[i] <= ' ' || target[i] == 0x7f {
-			return nil, framing{}, bad("the request target holds a control character: percent-encode it")
+			return framing{}, bad("the request target holds a control character: percent-encode it")
 		}
 	}
-	u, err := url.ParseRequestURI(target)
+	u, err := parseTarget(target)
 	if err != nil || u.Path == "" || method == http.MethodConnect || target == "*" && method != http.MethodOptions {
-		return nil, framing{}, bad("request target %.128q is malformed: write a path", target)
+		return framing{}, bad("request target %.128q is malformed: write a path", target)
 	}
-	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	h, about, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
 	if err != nil {
-		return nil, framing{}, err
+		return framing{}, err
 	}
 	for _, key := range once {
-		if len(h[key]) > 1 {
-			return nil, framing{}, bad("%s is written twice: write it once", key)
+		if about.repeated && len(h[key]) > 1 {
+			return framing{}, bad("%s is written twice: write it once", key)
 		}
 	}
-	f, err := readFraming(h, minor)
+	f, err := readFraming(h, about, minor)
 	if err != nil {
-		return nil, f, err
+		return f, err
 	}
-	host := h.Get("Host")
-	if h["Host"] == nil && minor == 1 {
-		return nil, f, bad("no Host header: send one")
+	host := ""
+	if v := h["Host"]; v != nil {
+		host = v[0]
+		delete(h, "Host")
+	} else if minor == 1 {
+		return f, bad("no Host header: send one")
 	}
-	delete(h, "Host")
 	if u.Host != "" {
 		host = u.Host
 	}
-	r := &http.Request{
+	*r = http.Request{
 		Method: method, URL: u, RequestURI: target, Host: host, Header: h,
 		Proto: proto, ProtoMajor: 1, ProtoMinor: minor, Close: f.close,
 		ContentLength: max(f.length, 0), Body: http.NoBody,
@@ -243,13 +330,38 @@ func parseRequest(text string) (*http.Request, framing, error) {
 	if f.chunked {
 		r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
 	}
-	return r, f, nil
+	return f, nil
 }
+
+// parseTarget is url.ParseRequestURI, of which a plain path needs little.
+func parseTarget(target string) (*url.URL, error) {
+	end := 0
+	for end < len(target) && plainPath[target[end]] {
+		end++
+	}
+	if target[0] != '/' || end < len(target) && target[end] != '?' {
+		return url.ParseRequestURI(target)
+	}
+	u := &url.URL{Path: target[:end]}
+	if end < len(target) {
+		u.RawQuery = target[end+1:]
+		u.ForceQuery = u.RawQuery == ""
+	}
+	return u, nil
+}
+
+// plainPath marks the bytes of a path that are never written otherwise.
+var plainPath = func() (p [256]bool) {
+	for _, c := range "/-_.~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		p[c] = true
+	}
+	return
+}()
 
 var errAnswer = errors.New("the answer is no HTTP/1.1")
 
-// parseResponse reads the head of an answer.
-func parseResponse(text string) (*http.Response, framing, error) {
+// parseResponse reads the head of an answer into a response.
+func parseResponse(resp *http.Response, text string) (framing, error) {
 	line, rest, _ := strings.Cut(text, "\r\n")
 	proto, status, ok := strings.Cut(line, " ")
 	minor := 1
@@ -261,18 +373,19 @@ func parseResponse(text string) (*http.Response, framing, error) {
 	digits, _, _ := strings.Cut(status, " ")
 	code, err := strconv.Atoi(digits)
 	if !ok || err != nil || len(digits) != 3 || code < 100 || hasControl(status) {
-		return nil, framing{}, fmt.Errorf("%w: it begins with %.64q", errAnswer, line)
+		return framing{}, fmt.Errorf("%w: it begins with %.64q", errAnswer, line)
 	}
-	h, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
+	h, about, err := parseFields(strings.TrimSuffix(rest, "\r\n"))
 	if err != nil {
-		return nil, framing{}, fmt.Errorf("%w: %w", errAnswer, err)
+		return framing{}, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	f, err := readFraming(h, minor)
+	f, err := readFraming(h, about, minor)
 	if err != nil {
-		return nil, f, fmt.Errorf("%w: %w", errAnswer, err)
+		return f, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	return &http.Response{
+	*resp = http.Response{
 		Status: status, StatusCode: code, Proto: proto, ProtoMajor: 1, ProtoMinor: minor,
 		Header: h, ContentLength: f.length, Close: f.close,
-	}, f, nil
+	}
+	return f, nil
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/textproto"
 	"reflect"
 	"strings"
 	"testing"
@@ -156,7 +157,8 @@ func TestAnswerHeads(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, _, err := parseResponse(test.head + "\r\n")
+			r := &http.Response{}
+			_, err := parseResponse(r, test.head+"\r\n")
 			if test.status == 0 {
 				if !errors.Is(err, errAnswer) {
 					t.Errorf("got %v", err)
@@ -202,7 +204,8 @@ func readMessage(data []byte, step int) (r *http.Request, body, left []byte, err
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	r, f, err := parseRequest(head)
+	r = &http.Request{}
+	f, err := parseRequest(r, head)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -329,4 +332,29 @@ func FuzzResponse(f *testing.F) {
 			t.Errorf("left %q, it is %q", rest(c), after)
 		}
 	})
+}
+
+// TestNames: names are spelled as net/http does however they come, and those
+// that are about the message are seen in every spelling.
+func TestNames(t *testing.T) {
+	for _, name := range []string{
+		"Host", "User-Agent", "Accept", "Accept-Encoding", "Authorization", "X-Registry-Auth", "Content-Type", "Date", "Server",
+		"Cache-Control", "Pragma", "Api-Version", "Builder-Version", "Docker-Experimental", "Ostype", "Swarm",
+		"Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect", "Trailer", "Keep-Alive", "X-Other", "ETag",
+	} {
+		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			h, about, err := parseFields(spelled + ": 1\r\n")
+			if want := textproto.CanonicalMIMEHeaderKey(name); err != nil || len(h) != 1 || len(h[want]) != 1 || h[want][0] != "1" {
+				t.Errorf("%s: got %v, %v", spelled, h, err)
+			}
+			framing := "Content-Length Transfer-Encoding Connection Upgrade Expect Trailer Keep-Alive"
+			if strings.Contains(framing, name) && !about.special {
+				t.Errorf("%s would not be looked for", spelled)
+			}
+		}
+	}
+	h, about, err := parseFields("A: 1\r\nb: 2\r\na:\t3 \r\nB:\r\nA: 4\r\n")
+	if got := fmt.Sprintf("%q", h); err != nil || !about.repeated || got != `map["A":["1" "3" "4"] "B":["2" ""]]` {
+		t.Errorf("got %s, %v, %v", got, about, err)
+	}
 }

@@ -25,9 +25,9 @@ var outs = sync.Pool{New: func() any { b := make([]byte, 0, outSize+1024); retur
 // response answers one request.
 type response struct {
 	c       *serverConn
-	method  string // the request's
-	minor   int    // of its protocol
-	header  http.Header
+	method  string      // the request's
+	minor   int         // of its protocol
+	header  http.Header // nil before the first Header
 	body    *requestBody
 	ctx     requestContext
 	out     *[]byte // nil while nothing is held back
@@ -50,13 +50,13 @@ type response struct {
 }
 
 func newResponse(c *serverConn, r *http.Request, f framing) *response {
-	w := &response{c: c, method: r.Method, minor: r.ProtoMinor, header: make(http.Header, 8), length: -1, close: f.close}
+	w := &response{c: c, method: r.Method, minor: r.ProtoMinor, length: -1, close: f.close}
 	w.ctx = requestContext{Context: c.ctx, w: w}
 	if f.chunked || f.length > 0 {
 		w.expects = r.Header["Expect"] != nil && r.ProtoMinor == 1
 		w.body = &requestBody{w: w, body: body{c: c.Conn, chunked: f.chunked, left: max(f.length, 0)}}
-		w.body.body.fill = func() error { return c.fill(bufferSize) }
-		w.body.atEnd = w.ctx.bodyDone
+		w.body.of = w.body
+		c.readAlways()
 		r.Body = w.body
 	} else {
 		w.ctx.body = true
@@ -91,7 +91,27 @@ func (w *response) skipBody() {
 	}
 }
 
-func (w *response) Header() http.Header { return w.header }
+// Header is made when it is first asked for, unless there is one from TakeHeader.
+func (w *response) Header() http.Header {
+	if w.header == nil {
+		w.header = make(http.Header, 8)
+	}
+	return w.header
+}
+
+// TakeHeader makes h the answer's header and adds what that had before, which h
+// goes before. It is for a header that was read from an Engine and is to be
+// passed on: it need not be copied field by field. It is true where h was
+// taken, which is always.
+func (w *response) TakeHeader(h http.Header) bool {
+	for key, values := range w.header {
+		if h[key] == nil {
+			h[key] = values
+		}
+	}
+	w.header = h
+	return true
+}
 
 // Status is the answer's status, 0 before WriteHeader.
 func (w *response) Status() int { return w.status }
@@ -143,7 +163,7 @@ func (w *response) buffer() []byte {
 // writeHead puts the head into out. Final means that all of the body is known
 // to be n bytes.
 func (w *response) writeHead(n int, final bool) {
-	h := w.header
+	h := w.Header()
 	if c := h["Connection"]; c != nil { // what a handler may say there
 		w.close = w.close || names(c, "close")
 		delete(h, "Connection")
@@ -206,17 +226,24 @@ func appendFields(b []byte, h http.Header) []byte {
 		}
 		for _, v := range values {
 			b = append(append(b, name...), ": "...)
-			for i := 0; i < len(v); i++ { // a handler's own value must not end the line
-				if c := v[i]; c == '\r' || c == '\n' {
-					b = append(b, ' ')
-				} else {
-					b = append(b, c)
-				}
+			at := len(b)
+			b = append(b, v...)
+			if strings.IndexByte(v, '\n') >= 0 || strings.IndexByte(v, '\r') >= 0 {
+				unbreak(b[at:]) // a handler's own value must not end the line
 			}
 			b = append(b, "\r\n"...)
 		}
 	}
 	return b
+}
+
+// unbreak makes one line of what may be several.
+func unbreak(b []byte) {
+	for i, c := range b {
+		if c == '\r' || c == '\n' {
+			b[i] = ' '
+		}
+	}
 }
 
 // FlushError writes what is held back; the head, if nothing has been sent.
@@ -307,7 +334,10 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w *response) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline bounds reading the request's body.
-func (w *response) SetReadDeadline(t time.Time) error { return w.c.SetReadDeadline(t) }
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.c.notWithin()
+	return w.c.SetReadDeadline(t)
+}
 
 // SetWriteDeadline bounds writing the answer.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.c.SetWriteDeadline(t) }
@@ -330,6 +360,9 @@ type requestBody struct {
 	body
 	w *response
 }
+
+func (b *requestBody) more() error { return b.w.c.fill(bufferSize) }
+func (b *requestBody) bodyEnds()   { b.w.ctx.bodyDone() }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	if err := b.w.continue100(); err != nil {

@@ -420,3 +420,27 @@ func TestShutdownWaitsForWhatGoesOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTakeHeader: a header that is taken over goes before what was set, and what
+// is set afterwards before both.
+func TestTakeHeader(t *testing.T) {
+	s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/set" {
+			w.Header()["A"], w.Header()["B"] = []string{"own"}, []string{"own"}
+		}
+		h := http.Header{"A": {"taken"}, "C": {"taken"}, "D": {"taken"}, "Content-Length": {"2"}}
+		if !w.(interface{ TakeHeader(http.Header) bool }).TakeHeader(h) {
+			t.Error("it was not taken")
+		}
+		w.Header()["D"] = []string{"late"}
+		io.WriteString(w, "ok")
+	})
+	for path, want := range map[string]string{
+		"/":    "HTTP/1.0 200 OK\nA: taken\nC: taken\nConnection: close\nContent-Length: 2\nD: late\n\nok",
+		"/set": "HTTP/1.0 200 OK\nA: taken\nB: own\nC: taken\nConnection: close\nContent-Length: 2\nD: late\n\nok",
+	} {
+		if got := sorted(s.ask(t, "GET "+path+" HTTP/1.0\r\n\r\n")); got != want {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	}
+}

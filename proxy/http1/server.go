@@ -22,6 +22,7 @@ const (
 	headTime      = 30 * time.Second // from a head's first byte to its last
 	handshakeTime = 10 * time.Second
 	idleTime      = 5 * time.Minute // between requests
+	leastIdle     = idleTime - 5*time.Second
 	lingerTime    = 5 * time.Second // to take the answer to a request that was not read whole
 	lingerBytes   = 256 << 20
 )
@@ -216,10 +217,10 @@ func (c *serverConn) end() {
 
 // one serves one request and says what follows.
 func (c *serverConn) one() next {
-	c.SetReadDeadline(time.Now().Add(idleTime))
+	c.readWithin(leastIdle, idleTime)
 	head, err := c.readHead(func(have int) {
 		if have > 0 && c.idle.CompareAndSwap(true, false) {
-			c.SetReadDeadline(time.Now().Add(c.server.timeForHead()))
+			c.readWithin(c.server.timeForHead(), c.server.timeForHead())
 		}
 	})
 	c.idle.Store(false)
@@ -227,21 +228,22 @@ func (c *serverConn) one() next {
 		c.refuse(err)
 		return over
 	}
-	c.SetReadDeadline(time.Time{})
-	r, f, err := parseRequest(head)
+	var parsed http.Request
+	f, err := parseRequest(&parsed, head)
 	if err != nil {
 		c.refuse(err)
 		return over
 	}
 	c.take(len(head))
-	r.RemoteAddr, r.TLS = c.remote, c.tls
-	w := newResponse(c, r, f)
-	w.upgrade = r.Header["Upgrade"] != nil
+	parsed.RemoteAddr, parsed.TLS = c.remote, c.tls
+	w := newResponse(c, &parsed, f)
+	r := parsed.WithContext(&w.ctx) // the one that is not on the stack
+	w.upgrade = f.special && r.Header["Upgrade"] != nil
 	handler := c.server.Handler
 	if c.server.draining.Load() {
 		w.close = true
 		handler = c.server.refuse(http.StatusServiceUnavailable, "moorgate: going down: try again in a moment")
-	} else if e := r.Header.Get("Expect"); e != "" && !strings.EqualFold(e, "100-continue") {
+	} else if e := expects(r, f); e != "" && !strings.EqualFold(e, "100-continue") {
 		handler = c.server.refuse(http.StatusExpectationFailed, "Expect: only 100-continue is known here")
 	} else if r.RequestURI == "*" {
 		handler = c.server.refuse(http.StatusOK, "")
@@ -254,6 +256,13 @@ func (c *serverConn) one() next {
 		return goesOn
 	}
 	return c.finish(w)
+}
+
+func expects(r *http.Request, f framing) string {
+	if f.special {
+		return r.Header.Get("Expect")
+	}
+	return ""
 }
 
 // finish ends an answer and says what follows.
@@ -290,7 +299,7 @@ func (c *serverConn) goOn(w *response) next {
 // handle runs the handler; false where it panicked and the connection has to
 // be cut.
 func (c *serverConn) handle(handler http.Handler, w *response, r *http.Request) bool {
-	return c.guard(w, func() { handler.ServeHTTP(w, r.WithContext(&w.ctx)) })
+	return c.guard(w, func() { handler.ServeHTTP(w, r) })
 }
 
 func (c *serverConn) guard(w *response, do func()) (ok bool) {
@@ -337,7 +346,7 @@ func (c *serverConn) refuse(err error) {
 		Header: http.Header{}, Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls,
 	}
 	w := newResponse(c, r, framing{length: -1, close: true})
-	if c.handle(c.server.refuse(b.Status, b.Reason), w, r) {
+	if c.handle(c.server.refuse(b.Status, b.Reason), w, r.WithContext(&w.ctx)) {
 		w.finish()
 		c.linger()
 	}

@@ -358,3 +358,40 @@ func TestOptionsOfAll(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestDeadlineOfAHeadIsItsOwn: that of a head which came in pieces holds neither
+// for the body behind it, nor for the handler, nor for the next request.
+func TestDeadlineOfAHeadIsItsOwn(t *testing.T) {
+	const limit = 30 * time.Millisecond
+	s := serve(t, "unix", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PUT" {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(2 * limit):
+			}
+			fmt.Fprint(w, r.Context().Err(), " ")
+		}
+		echo(w, r)
+	}, func(s *Server) { s.headTime = limit })
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	for _, method := range []string{"POST", "PUT", "POST"} {
+		io.WriteString(c, method+" / HTTP/1.1\r\n")
+		time.Sleep(limit / 10)
+		length := 0
+		if method == "POST" {
+			length = 1
+		}
+		fmt.Fprintf(c, "Host: x\r\nContent-Length: %d\r\n\r\n", length)
+		want := `<nil> PUT / "" <nil>`
+		if method == "POST" {
+			time.Sleep(2 * limit)
+			io.WriteString(c, "x")
+			want = `POST / "x" <nil>`
+		}
+		if _, body := answer(t, r, method); body != want {
+			t.Errorf("got %q, want %q", body, want)
+		}
+		time.Sleep(2 * limit)
+	}
+}

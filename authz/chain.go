@@ -87,12 +87,7 @@ func (c *Chain) judge(ctx context.Context, rec *audit.Record, call *router.Call)
 	if err != nil {
 		return err
 	}
-	if rec.Refs == nil && len(refs) > 0 {
-		rec.Refs = make([]string, 0, len(refs))
-	}
-	for _, ref := range refs {
-		rec.AddRef(string(ref.Kind), ref.Name)
-	}
+	rec.AddRefs(refs)
 	j := judgement{rec: rec, who: who, call: call}
 	for _, s := range c.steps {
 		authorize := s.ask.Authorize

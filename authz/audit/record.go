@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"moorgate/authz/identity"
@@ -99,11 +100,37 @@ const (
 
 // AddRef adds an object that the request names, each once, up to 32 of them of
 // 256 bytes.
-func (r *Record) AddRef(kind, name string) {
-	if len(r.Refs) >= maxRefs {
-		return
+func (r *Record) AddRef(kind, name string) { r.addRef(kind + ":" + name) }
+
+// AddRefs is AddRef of all that a call names.
+func (r *Record) AddRefs(refs []router.Ref) {
+	if r.Refs == nil && len(refs) > 0 {
+		r.Refs = make([]string, 0, min(len(refs), maxRefs))
 	}
-	if ref := cut(kind+":"+name, maxRef); !slices.Contains(r.Refs, ref) {
+	var text strings.Builder // of those with usual names, which are nearly all
+	size := 0
+	for _, ref := range refs[:min(len(refs), maxRefs)] {
+		size += min(len(ref.Kind)+len(":")+len(ref.Name), maxRef)
+	}
+	text.Grow(size)
+	for _, ref := range refs {
+		if len(r.Refs) >= maxRefs {
+			return
+		}
+		if len(ref.Name) > maxRef {
+			r.AddRef(string(ref.Kind), ref.Name)
+			continue
+		}
+		from := text.Len()
+		text.WriteString(string(ref.Kind))
+		text.WriteByte(':')
+		text.WriteString(ref.Name)
+		r.addRef(text.String()[from:])
+	}
+}
+
+func (r *Record) addRef(text string) {
+	if ref := cut(text, maxRef); len(r.Refs) < maxRefs && !slices.Contains(r.Refs, ref) {
 		r.Refs = append(r.Refs, ref)
 	}
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,34 @@ func TestAddRefBounds(t *testing.T) {
 	}
 	if len(r.Refs) != maxRefs || len(r.Refs[0]) != maxRef {
 		t.Errorf("%d refs of %d bytes", len(r.Refs), len(r.Refs[0]))
+	}
+}
+
+// TestAddRefs adds what AddRef does, one by one.
+func TestAddRefs(t *testing.T) {
+	long := strings.Repeat("é", maxRef)
+	for _, refs := range [][]router.Ref{
+		nil,
+		{{Kind: router.Image, Name: "a"}, {Kind: router.Image, Name: "a"}, {Kind: router.Volume, Name: "a"}, {Kind: router.Volume}},
+		{{Kind: router.Image, Name: long}, {Kind: router.Image, Name: long[:maxRef]}, {Kind: router.Image, Name: "b"}},
+		slices.Repeat([]router.Ref{{Kind: router.Network, Name: "n"}, {Kind: router.Network, Name: "m"}}, 2*maxRefs),
+		func() (all []router.Ref) {
+			for i := range 2 * maxRefs {
+				all = append(all, router.Ref{Kind: router.HostPath, Name: fmt.Sprint("/", i)})
+			}
+			return all
+		}(),
+	} {
+		var one, all Record
+		for range 2 {
+			for _, ref := range refs {
+				one.AddRef(string(ref.Kind), ref.Name)
+			}
+			all.AddRefs(refs)
+		}
+		if !slices.Equal(one.Refs, all.Refs) {
+			t.Errorf("%.200q, one by one %.200q", all.Refs, one.Refs)
+		}
 	}
 }
 

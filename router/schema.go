@@ -180,8 +180,6 @@ func (s *schema) collect(t reflect.Type, busy map[reflect.Type]*schema) {
 
 func (s *schema) isStruct() bool { return s != nil && s.kind == structure }
 
-func (s *schema) isWords() bool { return s != nil && s.kind == words }
-
 // element is the schema of a list's elements.
 func (s *schema) element() *schema {
 	if s == nil || s.kind != listing && s.kind != words {

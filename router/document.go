@@ -144,6 +144,9 @@ func (d *Document) Named(name string) iter.Seq[Value] {
 			if int(n.keyTo-n.key) < len(name) { // what folds to ASCII is no shorter
 				continue
 			}
+			if c := d.text[n.key]; c|0x20 != name[0]|0x20 && c < 0x80 && c != '\\' { // as most
+				continue
+			}
 			if strings.EqualFold(n.name(d.text), name) && !yield(Value{d, int32(i)}) {
 				return
 			}

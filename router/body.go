@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unsafe"
 )
@@ -18,8 +17,8 @@ const (
 	// maxEcho bounds a body on a route that has none; one that only repeats
 	// the query is let pass.
 	maxEcho = 64 << 10
-	// firstRead is as much of a body as is made room for before any of it has
-	// come.
+	// firstRead is how long a body may say to be and have room made for it before
+	// any of it has come.
 	firstRead = 64 << 10
 )
 
@@ -185,11 +184,7 @@ func readAll(w http.ResponseWriter, r *http.Request, max int64) (string, error) 
 		}
 		return unsafe.String(&body[0], n), nil // nobody writes there any more
 	}
-	body := rooms.Get().(*bytes.Buffer)
-	defer giveBack(body)
-	if r.ContentLength > 0 {
-		body.Grow(firstRead + bytes.MinRead)
-	}
+	var body bytes.Buffer
 	n, err := body.ReadFrom(io.LimitReader(r.Body, max+1))
 	if err == nil && r.ContentLength > 0 && n != r.ContentLength {
 		err = io.ErrUnexpectedEOF
@@ -200,21 +195,9 @@ func readAll(w http.ResponseWriter, r *http.Request, max int64) (string, error) 
 	case n > max:
 		return "", tooLarge(max)
 	}
-	return body.String(), nil // a copy, as long as what came
+	return body.String(), nil
 }
 
 func endedEarly(err error) error {
 	return &Error{Status: http.StatusBadRequest, Message: "request body ended early: send all of it within a minute", Err: err}
-}
-
-// rooms are buffers that bodies are read into, the usual ones among them.
-var rooms = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-func giveBack(room *bytes.Buffer) {
-	if room.Cap() > 2*firstRead {
-		return
-	}
-	clear(room.Bytes()) // a body may hold what is secret
-	room.Reset()
-	rooms.Put(room)
 }

@@ -71,9 +71,9 @@ func serve(listener string, sinks []Sink, next http.Handler, w http.ResponseWrit
 }
 
 // request is all that one request needs, in one allocation: the context that
-// carries the record where the server's own does not, the writer and the body. It is not reused: whoever still
-// holds a body or a writer after its handler returned, as transports do for a
-// moment, must never reach another request's.
+// carries the record where the server's own does not, the writer and the body. It
+// is not reused: whoever still holds a body or a writer after its handler
+// returned, as transports do for a moment, must never reach another request's.
 type request struct {
 	context.Context
 	record   Record

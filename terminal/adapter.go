@@ -69,12 +69,12 @@ func (s *Server) serveJSON(w http.ResponseWriter, r *http.Request, who *identity
 
 // sayLines sends one line a message.
 func (l *lined) sayLines() func(byte, []byte) error {
-	cuts := map[byte]*textCut{Stdout: {}, Stderr: {}}
+	l.cuts = newCuts()
 	names := map[byte]string{Stdout: "stdout", Stderr: "stderr"}
 	return func(stream byte, data []byte) error {
 		for len(data) > 0 {
 			n := min(len(data), maxPiece)
-			text := cuts[stream].Next(data[:n])
+			text := l.cuts[stream].Next(data[:n])
 			data = data[n:]
 			if len(text) == 0 {
 				continue

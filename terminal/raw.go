@@ -26,7 +26,8 @@ type plain struct {
 	lines bool // a message of text is a line, with the key Enter behind it
 
 	// say sends output, or words of our own, to the client.
-	say func(stream byte, p []byte) error
+	say  func(stream byte, p []byte) error
+	cuts map[byte]*textCut // of a client of text, for stdout and stderr apart
 }
 
 // serveRaw is GET /api/terminal/raw: what the process writes comes in binary
@@ -75,12 +76,11 @@ func (p *plain) sayBinary(_ byte, data []byte) error {
 	return nil
 }
 
-// sayText sends text messages; what stdout and stderr leave unfinished is kept
-// apart.
+// sayText sends text messages.
 func (p *plain) sayText() func(byte, []byte) error {
-	cuts := map[byte]*textCut{Stdout: {}, Stderr: {}}
+	p.cuts = newCuts()
 	return func(stream byte, data []byte) error {
-		text := cuts[stream].Next(data)
+		text := p.cuts[stream].Next(data)
 		if len(text) == 0 {
 			return nil
 		}
@@ -205,6 +205,11 @@ func (p *plain) send(ctx context.Context) {
 
 // exit says goodbye with the exit code in the reason.
 func (p *plain) exit(e *Exit) {
+	for stream, cut := range p.cuts {
+		if rest := cut.Rest(); len(rest) > 0 {
+			_ = p.say(stream, rest) // as in tell
+		}
+	}
 	if e.Close != ws.CloseNormalClosure || len(e.Survived) > 0 {
 		p.tell(append([]string{exitWords(e)}, e.Survived...)...)
 	}

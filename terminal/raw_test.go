@@ -168,6 +168,24 @@ func TestRawText(t *testing.T) {
 	if c.out.String() != text {
 		t.Errorf("%d of %d bytes came", c.out.Len(), len(text))
 	}
+	s.engine.program("cut", func(p *process) int {
+		p.out.Write([]byte("終\xe7\xb5")) //nolint:errcheck // what comes tells
+		return 0
+	})
+	for path, want := range map[string]string{
+		"raw?container=box&cmd=cut&frames=text": "終\ufffd",
+		"json?container=box&cmd=cut":            `{"type":"stdout","data":"終"}` + "\n" + "{\"type\":\"stdout\",\"data\":\"\ufffd\"}\n",
+	} {
+		c = s.plain("alice", "/api/terminal/"+path)
+		c.kind = ws.TextMessage
+		if strings.HasPrefix(path, "json") {
+			_ = c.conn.WriteMessage(ws.TextMessage, []byte(`{"type":"run"}`))
+		}
+		c.closed()
+		if c.out.String() != want {
+			t.Errorf("%s, which ends amid a character: got %q", path, c.out.String())
+		}
+	}
 }
 
 // TestRawRefused: every refusal is told, in words and by the close code.

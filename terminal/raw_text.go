@@ -15,6 +15,10 @@ type textCut struct {
 	n    int
 }
 
+// newCuts is one for each stream: what the one leaves unfinished is not the
+// other's.
+func newCuts() map[byte]*textCut { return map[byte]*textCut{Stdout: {}, Stderr: {}} }
+
 // Next gives the text that p completes. It may share p's memory.
 func (t *textCut) Next(p []byte) []byte {
 	if t.n > 0 {

@@ -73,6 +73,7 @@ type place struct {
 	tty       bool
 	halves    bool // the input may be closed by itself
 	shell     bool // the command is a shell that was looked for
+	unborn    bool // the command could not be run: nothing was started
 }
 
 // Info is what lists tell of a session.

@@ -116,6 +116,9 @@ func (s *Session) outcome() (code *int, reason string) {
 		state, err := inspectExec(ctx, s.engine, p.exec)
 		if err != nil || !state.Running {
 			code = state.ExitCode
+			s.mu.Lock()
+			s.place.unborn = state.unborn()
+			s.mu.Unlock()
 			break
 		}
 		if ctx.Err() != nil {
@@ -164,7 +167,7 @@ func (s *Session) tidy() {
 		var left []string
 		switch s.spec.Mode {
 		case ModeExec:
-			if p.exec != "" {
+			if p.exec != "" && !p.unborn {
 				left = s.mark().end(ctx, e)
 			}
 		case ModeRun:

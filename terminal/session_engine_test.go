@@ -68,6 +68,9 @@ func TestExitCodes(t *testing.T) {
 			if test.out != "" && (c.out.String() != test.out || c.err.String() != test.err) {
 				t.Errorf("output %q and %q", c.out.String(), c.err.String())
 			}
+			if len(e.Survived) > 0 {
+				t.Errorf("survived: %q", e.Survived)
+			}
 			if c.failed != nil {
 				t.Error(c.failed)
 			}
@@ -84,7 +87,7 @@ func TestNoShell(t *testing.T) {
 	s := open(t, m, Spec{Mode: ModeExec, Container: id})
 	c := attach(t, s, AttachOptions{Role: RoleOwner, ResumeFrom: -1})
 	e := c.exit()
-	if f := find[*Fault](c.frames); f == nil || f.Code != "no_shell" || !strings.Contains(f.Hint, "distroless") || codeOf(e) < 126 {
+	if f := find[*Fault](c.frames); f == nil || f.Code != "no_shell" || !strings.Contains(f.Hint, "distroless") || codeOf(e) < 126 || len(e.Survived) > 0 {
 		t.Errorf("fault %+v, exit %+v with %d, output %q", f, e, codeOf(e), c.out.String())
 	}
 }

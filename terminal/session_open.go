@@ -46,6 +46,12 @@ type execStart struct {
 type execState struct {
 	Running  bool
 	ExitCode *int
+	Pid      int
+}
+
+// unborn says that the Engine could not run the command: there was no process.
+func (s execState) unborn() bool {
+	return !s.Running && s.Pid == 0 && s.ExitCode != nil && (*s.ExitCode == exitNotRunnable || *s.ExitCode == exitNotFound)
 }
 
 func inspectExec(ctx context.Context, e *engine, id string) (state execState, err error) {

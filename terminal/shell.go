@@ -33,7 +33,7 @@ func notRun(code int, output uint64, cmd []string, shell bool) *Fault {
 	case shell:
 		f.Code = "no_shell"
 		f.Message = "no shell could be started here"
-		f.Hint = "images without a shell, called distroless, have only their own program: name a command that the image has, or attach to its process"
+		f.Hint = "see that the user and folder exist; images without a shell, called distroless, have only their own program: name a command that the image has, or attach to its process"
 	case code == exitNotFound:
 		f.Message = fmt.Sprintf("%s was not found", strings.Join(cmd[:1], ""))
 		f.Hint = "see that the image has it; arguments are words of their own, not part of the command's name"

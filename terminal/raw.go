@@ -211,7 +211,11 @@ func (p *plain) exit(e *Exit) {
 		}
 	}
 	if e.Close != ws.CloseNormalClosure || len(e.Survived) > 0 {
-		p.tell(append([]string{exitWords(e)}, e.Survived...)...)
+		words := []string{exitWords(e)}
+		if len(e.Survived) > 0 {
+			words = append(words, "still running", strings.Join(e.Survived, "; "))
+		}
+		p.tell(words...)
 	}
 	p.close(e.Close, exitWords(e))
 }

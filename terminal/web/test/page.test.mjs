@@ -325,6 +325,49 @@ test("an administrator ends a terminal, and its user reads why", async (t) => {
 	await page.waitForSelector('[data-test="ended"]:has-text("ended by root: maintenance")');
 });
 
+test("what could not be ended is listed", async (t) => {
+	const { page, mock } = await open(t);
+	await shell(page);
+	session(mock).end({ code: null, reason: "admin", by: "root", survived: ["process 7 sleep", "process 9 vi"] });
+	await page.waitForSelector('[data-test="ended"]:has-text("Still running: process 7 sleep; process 9 vi.")');
+});
+
+test("a recording's dot says who will be able to see it", async (t) => {
+	const see = async (mine, may, words) => {
+		const { page } = await open(t, {
+			setup: (m) => {
+				const s = new Shell("taped", mine ? "alice" : "bob", { mode: "exec", container: "api", cmd: ["sh"], record: true }, m);
+				s.invited = "alice";
+				m.sessions.set(s.id, s);
+				if (!may) for (const e of m.me.engines) m.me.actions[e] = m.me.actions[e].filter((a) => a !== "terminal.record");
+			},
+			hash: mine ? "" : "#watch=taped",
+		});
+		if (mine) await page.click(hook("session"));
+		assert.equal(await page.getAttribute(hook("recorded"), "title"), `This terminal is recorded. ${words} can play it.`);
+	};
+	await see(true, true, "You and the administrators");
+	await see(true, false, "The administrators");
+	await see(false, true, "bob and the administrators");
+});
+
+test("a container whose image is named by its id is listed by the image's name", async (t) => {
+	const { page, mock } = await open(t, {
+		setup: (m) => {
+			m.containers[0].Image = m.images[1].Id;
+			m.containers[1].Image = `sha256:${"f".repeat(64)}`; // of no image that is to be seen
+		},
+	});
+	await page.waitForSelector('[data-test="container"]:has-text("web"):has-text("nginx:1.27-alpine")');
+	await page.waitForSelector('[data-test="container"]:has-text("api"):has-text("ffffffffffff")');
+	await page.fill(hook("filter"), "nginx:1.27");
+	await until("only that container", async () => (await page.locator(hook("container")).count()) === 1);
+	const asked = () => mock.seen.filter((s) => s.route.endsWith("/images/json")).length;
+	const before = asked();
+	await until("the list to be asked for again", () => mock.seen.filter((s) => s.route.endsWith("/containers/json")).length > 3);
+	assert.equal(asked(), before);
+});
+
 test("pull progress becomes the shell", async (t) => {
 	const { page } = await open(t, { setup: (m) => (m.pull = true) });
 	await page.click(hook("new-tab"));
@@ -399,6 +442,20 @@ test("what the role does not allow is not offered", async (t) => {
 	await page.waitForSelector(hook("container"));
 	for (const name of ["new", "new-tab", "stop", "start", "admin", "open-shell"]) assert.equal(await page.locator(hook(name)).count(), 0, name);
 	await page.waitForSelector("text=You may not terminal.open here");
+});
+
+test("what the role may not see is not asked for", async (t) => {
+	const { page, mock } = await open(t, {
+		setup: (m) => {
+			m.me.actions = { local: [], east: [] };
+			m.refuse["GET /v1.41/containers/json"] = { status: 403, message: "moorgate: alice may not container.list" };
+		},
+	});
+	await page.waitForSelector(`${hook("containers")}:has-text("alice may not container.list")`);
+	assert.equal(await page.locator(hook("sessions")).count(), 0);
+	await page.waitForTimeout(6000); // lists are asked for again every 5 s
+	const asked = (path) => mock.seen.filter((s) => s.route === `GET ${path}`).length;
+	assert.deepEqual(["/api/terminal/sessions", "/api/terminal/recordings", "/v1.41/containers/json"].map(asked), [0, 0, 1]);
 });
 
 test("markup in names is text", async (t) => {

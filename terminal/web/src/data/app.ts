@@ -64,7 +64,7 @@ async function follow(): Promise<void> {
 	const refresh = () => {
 		if (signal.aborted || document.visibilityState === "hidden") return;
 		void refreshSessions();
-		void refreshContainers();
+		if (!refused(containers.value)) void refreshContainers();
 	};
 	const poll = setInterval(refresh, pollEvery);
 	document.addEventListener("visibilitychange", refresh, { signal });
@@ -108,9 +108,14 @@ function same<T>(now: Loaded<T, Failure>, then: T): boolean {
 	return now.state === "ready" && !now.stale && JSON.stringify(now.value) === JSON.stringify(then);
 }
 
+// What the role may not see is not asked for: each time would stand among the denied requests.
+export const maySessions = () => mayOnAny("terminal.open") || mayOnAny("terminal.admin");
+export const mayRecordings = () => mayOnAny("terminal.record") || mayOnAny("terminal.admin");
+const refused = <T>(now: Loaded<T, Failure>) => now.state === "failed" && now.failure.status === 403;
+
 export const refreshContainers = () => load(containers, () => listContainers(api()));
-export const refreshSessions = () => load(sessions, listSessions);
-export const refreshRecordings = () => load(recordings, listRecordings);
+export const refreshSessions = async () => maySessions() && load(sessions, listSessions);
+export const refreshRecordings = async () => mayRecordings() && load(recordings, listRecordings);
 
 /** The container of an id or a name, if it is listed. */
 export function findContainer(list: Loaded<Container[], Failure>, id: string): Container | undefined {

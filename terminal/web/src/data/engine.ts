@@ -51,9 +51,23 @@ export function shortImage(image: string): string {
 	return id ? id[1]! : image.replace(/^docker\.io\/(library\/)?/, "").replace(/@sha256:([0-9a-f]{8})[0-9a-f]+$/, "@$1");
 }
 
-export const listContainers = (api: string) => askJSON<Container[]>(`${api}/containers/json?all=1`);
-
 export const listImages = (api: string) => askJSON<Image[]>(`${api}/images/json`);
+
+/** Names of images by API and id; empty for those that have none, or none to be seen. */
+const imageNames = new Map<string, string>();
+
+/** All containers. Those made through moorgate name their image by its id: here each has its name, if there is one. */
+export async function listContainers(api: string): Promise<Container[]> {
+	const list = await askJSON<Container[]>(`${api}/containers/json?all=1`);
+	const key = (id: string) => `${api} ${id}`;
+	const strange = list.filter((c) => c.Image.startsWith("sha256:") && !imageNames.has(key(c.Image)));
+	if (strange.length > 0) {
+		const images = await listImages(api).catch(() => []); // who may not list them reads ids
+		for (const c of strange) imageNames.set(key(c.Image), "");
+		for (const i of images) imageNames.set(key(i.Id), i.RepoTags?.find((tag) => !tag.startsWith("<none>")) ?? "");
+	}
+	return list.map((c) => ({ ...c, Image: imageNames.get(key(c.Image)) || c.Image }));
+}
 
 export const inspectContainer = (api: string, id: string) =>
 	askJSON<Inspected>(`${api}/containers/${encodeURIComponent(id)}/json`);

@@ -60,7 +60,7 @@ export interface Exit {
 	by?: string;
 	message?: string;
 	/** What goes on nevertheless, in words. */
-	survived?: string;
+	survived?: string[];
 }
 
 export interface Fault {

@@ -49,7 +49,7 @@ export function Ended({ status, again, close }: Props) {
 				<span data-test="ended-text">{exitText(exit)}</span>
 				{exit.message && <span>: {exit.message}</span>}
 				{(exit.code === 126 || exit.code === 127) && exit.reason === "exited" && <small> {t("exit.hint.command")}</small>}
-				{exit.survived && <small> {exit.survived}</small>}
+				{exit.survived && <small> {t("exit.survived", { what: exit.survived.join("; ") })}</small>}
 			</span>
 			<Actions again={again} close={close} status={status} />
 		</div>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { canOpen, joinSession, open, showAdmin, showContainer, showRecording, titleOf } from "../data/actions";
-import { containers, engine, mayOnAny, me, recordings, refreshContainers, refreshRecordings, refreshSessions, sessions, switchEngine } from "../data/app";
+import { containers, engine, mayOnAny, mayRecordings, maySessions, me, recordings, refreshContainers, refreshRecordings, refreshSessions, sessions, switchEngine } from "../data/app";
 import { Cell, useCell, type Loaded } from "../data/cell";
 import { nameOf, shortImage, type Container } from "../data/engine";
 import type { Failure } from "../data/http";
@@ -193,6 +193,7 @@ function Sessions({ query }: { query: string }) {
 	const pane = focusedPane(useCell(tabs));
 	const mine = me().user;
 	const live = (s: Session) => s.state !== "ended";
+	if (!maySessions()) return null;
 	const sorted: typeof list =
 		list.state !== "ready"
 			? list
@@ -261,7 +262,7 @@ function Recordings({ query }: { query: string }) {
 	const list = useCell(recordings);
 	const pane = focusedPane(useCell(tabs));
 	const mine = me().user;
-	if (list.state === "failed" && list.failure.status === 403) return null;
+	if (!mayRecordings() || (list.state === "failed" && list.failure.status === 403)) return null;
 	const own: typeof list = list.state !== "ready" ? list : { ...list, value: list.value.filter((r) => r.user === mine).sort((a, b) => b.started.localeCompare(a.started)) };
 	return (
 		<List<Recording>

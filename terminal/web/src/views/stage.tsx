@@ -177,10 +177,11 @@ function Actions({ pane }: { pane: Pane | undefined }) {
 	const running = status?.phase === "live" || status?.phase === "reconnecting";
 	const engine = pane && "engine" in pane ? pane.engine : undefined;
 	const own = live?.role === "owner";
+	const recorded = !own ? t("recorded.of", { user: status?.welcome?.user ?? "" }) : t(may("terminal.record", engine) ? "recorded" : "recorded.admins");
 	const share = () => open.set({ dialog: "share", session: live!.session });
 	return (
 		<div class="tabbar-actions">
-			{status?.recording && running && <button type="button" class="recording-dot" title={t("recorded")} aria-label={t("recorded")} data-test="recorded" />}
+			{status?.recording && running && <button type="button" class="recording-dot" title={recorded} aria-label={recorded} data-test="recorded" />}
 			{status && running && status.viewers.length > 0 && (
 				<button type="button" class="avatars" onClick={own ? share : undefined} title={status.viewers.map((v) => `${v.user} (${t(`role.${v.role}`)})`).join(", ")} aria-label={t("watched.by", { users: status.viewers.map((v) => v.user).join(", ") })} data-test="avatars">
 					{status.viewers.slice(0, 5).map((v) => (

@@ -79,7 +79,10 @@ func decodeObject(text []byte, fields map[string]any) error {
 			return fmt.Errorf("field %q stands there twice", key)
 		}
 		seen[key] = true
-		if err := d.Decode(field); err != nil {
+		var kind *json.UnmarshalTypeError
+		if err := d.Decode(field); errors.As(err, &kind) {
+			return fmt.Errorf("%s cannot be a JSON %s", key, kind.Value)
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", key, short(err))
 		}
 	}

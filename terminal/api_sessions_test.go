@@ -36,7 +36,7 @@ func TestOpenSession(t *testing.T) {
 		{"no JSON", "bob", "{", 400, "ends too early"},
 		{"nothing", "bob", "", 400, "mode is missing"},
 		{"no UTF-8", "bob", exec(",\"user\":\"\xff\""), 400, "UTF-8"},
-		{"a wrong type", "bob", exec(`,"tty":"yes"`), 400, "tty"},
+		{"a wrong type", "bob", exec(`,"tty":"yes"`), 400, "tty cannot be a JSON string"},
 		{"a wrong list", "bob", `{"mode":"exec","container":"box","cmd":[1]}`, 400, "cmd"},
 		{"an open quote", "bob", `{"mode":"exec","container":"box","cmd":"sh -c 'x"}`, 400, "quote"},
 		{"an unknown mode", "bob", `{"mode":"ssh","container":"box"}`, 400, `mode "ssh"`},

@@ -26,10 +26,13 @@ const (
 	cookieTextSize = (cookieBytes*8 + 5) / 6
 )
 
+// loginKey is the hash of a login's cookie; zero for none.
+type loginKey [sha256.Size]byte
+
 // login is one browser that is logged in.
 type login struct {
 	who      *identity.Identity // by the evidence that it showed
-	key      [sha256.Size]byte
+	key      loginKey
 	made     time.Time
 	lastUsed time.Time
 }
@@ -41,12 +44,12 @@ type logins struct {
 	known func(*identity.Identity) bool // whether the evidence is still good
 
 	mu    sync.Mutex
-	byKey map[[sha256.Size]byte]*list.Element // of *login
-	used  *list.List                          // the one used last in front
+	byKey map[loginKey]*list.Element // of *login
+	used  *list.List                 // the one used last in front
 }
 
 func newLogins(now func() time.Time, known func(*identity.Identity) bool) *logins {
-	return &logins{now: now, known: known, byKey: map[[sha256.Size]byte]*list.Element{}, used: list.New()}
+	return &logins{now: now, known: known, byKey: map[loginKey]*list.Element{}, used: list.New()}
 }
 
 // add makes a login and gives the cookie's value. It is always a new one, so
@@ -112,6 +115,13 @@ func (l *logins) find(value string) *identity.Identity {
 	return in.who
 }
 
+// lives says whether a login has not ended.
+func (l *logins) lives(key loginKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byKey[key] != nil
+}
+
 // end ends one login.
 func (l *logins) end(value string) {
 	key := sha256.Sum256([]byte(value))
@@ -120,6 +130,15 @@ func (l *logins) end(value string) {
 	if e := l.byKey[key]; e != nil {
 		l.drop(e)
 	}
+}
+
+type loginContext struct{}
+
+// loginOf gives the login by whose cookie a request's caller is known; zero if
+// there is none.
+func loginOf(r *http.Request) loginKey {
+	key, _ := r.Context().Value(loginContext{}).(loginKey)
+	return key
 }
 
 // newSecret makes what nobody can guess, in base64url.

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,6 +147,10 @@ func (d *door) own(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := d.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
 		fail(w, r, deny("", http.StatusNotFound, "page not found"))
 		return
+	}
+	if who, _ := identity.From(r.Context()); who.Method == cookieMethod {
+		key := loginKey(sha256.Sum256([]byte(cookieValue(r, d.cookieName()))))
+		r = r.WithContext(context.WithValue(r.Context(), loginContext{}, key))
 	}
 	d.mux.ServeHTTP(w, r)
 }

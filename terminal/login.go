@@ -143,10 +143,12 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, who *identity.Ident
 	if o, ok := w.(interface{ Identified(*identity.Identity) }); ok {
 		o.Identified(who)
 	}
+	value := d.logins.add(who)
 	if old := cookieValue(r, d.cookieName()); old != "" {
 		d.logins.end(old)
+		d.manager.signOut(sha256.Sum256([]byte(old)), sha256.Sum256([]byte(value)), who.User)
 	}
-	http.SetCookie(w, d.cookie(d.cookieName(), d.logins.add(who), loginLife))
+	http.SetCookie(w, d.cookie(d.cookieName(), value, loginLife))
 }
 
 // logout answers POST /logout: the session is over, here and in the browser.
@@ -158,6 +160,7 @@ func (d *door) logout(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		d.logins.end(value)
+		d.manager.signOut(sha256.Sum256([]byte(value)), loginKey{}, "")
 	}
 	http.SetCookie(w, d.cookie(d.cookieName(), "", -time.Second))
 	w.WriteHeader(http.StatusNoContent)

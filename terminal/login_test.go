@@ -178,6 +178,46 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// Signing out ends the terminals that the browser has open, and no others.
+func TestLogoutDetaches(t *testing.T) {
+	s := newTestSite(t)
+	session, _ := s.exec("alice", true, "wait")
+	live, _ := s.server.manager.Get(session)
+	join := func(login loginKey) *Attachment {
+		a, err := live.Attach(AttachOptions{Role: RoleOwner, Who: live.Who(), ResumeFrom: -1, login: login})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	login := loginKey{1}
+	browser, program, other := join(login), join(loginKey{}), join(loginKey{2})
+	over := func(a *Attachment) bool {
+		select {
+		case <-a.gone:
+			return true
+		default:
+			return false
+		}
+	}
+	s.server.manager.signOut(login, loginKey{3}, "alice") // logs in anew
+	if over(browser) || browser.login != (loginKey{3}) {
+		t.Error("who logs in anew has lost a terminal")
+	}
+	s.server.manager.signOut(loginKey{3}, loginKey{}, "")
+	if !over(browser) || over(program) || over(other) {
+		t.Errorf("after the logout: %v, of a program %v, of another browser %v", over(browser), over(program), over(other))
+	}
+	if browser.detached == nil || browser.detached.Code != closeForbidden {
+		t.Errorf("detached with %+v", browser.detached)
+	}
+	login = loginKey{2}
+	s.server.manager.signOut(login, loginKey{4}, "bob") // somebody else logs in
+	if !over(other) {
+		t.Error("another user's login keeps a terminal open")
+	}
+}
+
 // The code of a link logs in once, from this site's page, within its time.
 
 func TestLink(t *testing.T) {

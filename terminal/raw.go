@@ -95,7 +95,7 @@ func (p *plain) open(r *http.Request, who *identity.Identity, spec Spec) bool {
 	session, err := p.server.open(r, who, spec)
 	if err == nil {
 		p.session = session
-		p.a, err = session.Attach(AttachOptions{
+		p.a, err = p.server.attach(r, session, AttachOptions{
 			Role: RoleOwner, Who: who, Remote: rec.Remote, ResumeFrom: -1, Cols: spec.Cols, Rows: spec.Rows, AutoAck: true,
 		})
 	}

@@ -19,6 +19,8 @@ type AttachOptions struct {
 	// AutoAck is for clients that send no acknowledgements: what Next gave is
 	// acknowledged by the following Next.
 	AutoAck bool
+
+	login loginKey // by which a browser came; the attachment ends with it
 }
 
 // Attach joins the session. It fails with an *Error: 403 without a role, 410
@@ -28,7 +30,7 @@ func (s *Session) Attach(o AttachOptions) (*Attachment, error) {
 		return nil, newError(http.StatusForbidden, "", "attaching needs a role")
 	}
 	a := &Attachment{
-		s: s, role: o.Role, who: o.Who, remote: o.Remote, autoAck: o.AutoAck, window: window, since: s.m.now(),
+		s: s, role: o.Role, who: o.Who, remote: o.Remote, autoAck: o.AutoAck, login: o.login, window: window, since: s.m.now(),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	s.mu.Lock()

@@ -27,6 +27,7 @@ type Attachment struct {
 	out     Output // what Next gave last
 
 	// Guarded by the session's mu.
+	login     loginKey // zero if it came by none
 	queue     []Frame
 	before    []byte // the modes to restore before pos
 	pos       uint64 // what comes next

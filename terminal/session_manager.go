@@ -296,6 +296,26 @@ func (m *Manager) Revoke(still func(who *identity.Identity, action, engine strin
 	}
 }
 
+// signOut detaches the attachments that came by a login which is over. Where the
+// same user has logged in anew in that browser, they go on with that one.
+func (m *Manager) signOut(login, next loginKey, user string) {
+	for _, s := range m.List() {
+		for _, a := range s.all() {
+			s.mu.Lock()
+			over := a.login == login
+			if over && a.who.User == user {
+				a.login, over = next, false
+			}
+			s.mu.Unlock()
+			if over {
+				a.Detach(closeForbidden, signedOut)
+			}
+		}
+	}
+}
+
+const signedOut = "you have signed out"
+
 // all gives the attachments.
 func (s *Session) all() []*Attachment {
 	s.mu.Lock()

@@ -165,7 +165,7 @@ func (c *socket) join(r *http.Request, who *identity.Identity, session string, o
 		return fault, ws.CloseProtocolError
 	}
 	c.role = role
-	a, err := live.Attach(AttachOptions{
+	a, err := s.attach(r, live, AttachOptions{
 		Role: role, Who: who, Remote: rec.Remote, ResumeFrom: hello.Hello.ResumeFrom, Cols: hello.Cols, Rows: hello.Rows,
 	})
 	if err != nil {
@@ -173,6 +173,16 @@ func (c *socket) join(r *http.Request, who *identity.Identity, session string, o
 	}
 	c.a = a
 	return nil, 0
+}
+
+// attach attaches the caller of r, for as long as the login by which it came lasts.
+func (s *Server) attach(r *http.Request, session *Session, o AttachOptions) (*Attachment, error) {
+	o.login = loginOf(r)
+	a, err := session.Attach(o)
+	if err == nil && o.login != (loginKey{}) && !s.logins.lives(o.login) { // it ended meanwhile
+		a.Detach(closeForbidden, signedOut)
+	}
+	return a, err
 }
 
 // mayAttach asks for the rights of the session's user and of who attaches,

@@ -71,6 +71,32 @@ test("log in, wrong and right", async (t) => {
 	assert.equal(mock.seen.filter((s) => s.route === "POST /login").length, 2);
 });
 
+test("a terminal does not stay open behind the login, for whoever comes next", async (t) => {
+	const { page, mock } = await open(t);
+	await shell(page);
+	await page.keyboard.type("echo back\r");
+	await shows(page, "back");
+	const left = async () => {
+		mock.me = null; // signed out in another tab
+		await page.waitForSelector("[name=user]");
+		await until("the terminal to be left", () => mock.sockets.size === 0);
+	};
+	const enter = async (user) => {
+		await page.fill("[name=user]", user);
+		await page.fill("[name=password]", "right");
+		await page.keyboard.press("Enter");
+		await page.waitForSelector(hook("containers"));
+	};
+	await left();
+	await enter("alice");
+	await shows(page, "back"); // the same session, resumed
+	await left();
+	await enter("bob");
+	await page.waitForTimeout(500);
+	assert.equal(mock.sockets.size, 0);
+	assert.equal(await page.locator(".xterm").count(), 0);
+});
+
 test("a link logs in once, and leaves the address", async (t) => {
 	const { page } = await open(t, { setup: (m) => (m.me = null), hash: "#code=once" });
 	await page.waitForSelector(hook("containers"));

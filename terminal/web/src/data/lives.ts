@@ -1,11 +1,11 @@
 // The terminals of the page, each by the pane that shows it. They live outside
 // the components, so that moving a pane does not disturb them.
 
-import { me, refreshRecordings, refreshSessions } from "./app";
+import { door, me, refreshRecordings, refreshSessions } from "./app";
 import { Cell } from "./cell";
 import { failureOf, type Failure } from "./http";
 import { getTicket, openSession, type Spec } from "./server";
-import { brightness, fontSize, screenReader, setFont } from "./settings";
+import { brightness, fontSize, keepHere, keptHere, screenReader, setFont } from "./settings";
 import { isPageKey } from "./keys";
 import { allPanes, changePane, tabs } from "./tabs";
 import type { Role } from "../terminal/frames";
@@ -127,6 +127,15 @@ screenReader.follow(look);
 tabs.follow(() => {
 	const shown = new Set(allPanes().map((p) => p.id));
 	for (const pane of [...known.keys()]) if (!shown.has(pane)) forget(pane);
+});
+
+// Nobody's terminals stay open behind the login, for whoever logs in next; who comes back resumes them.
+door.follow(() => {
+	const now = door.value;
+	if (now.state === "closed") for (const pane of [...known.keys()]) forget(pane);
+	if (now.state !== "open") return;
+	if (keptHere("user") !== now.me.user) tabs.set({ list: [], active: "" });
+	keepHere("user", now.me.user);
 });
 
 /** The size that a terminal will have, before there is one. */

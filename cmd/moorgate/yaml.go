@@ -118,6 +118,13 @@ func (d *document) fault(path []string, message string) {
 	d.faults = append(d.faults, f)
 }
 
+// faulty notes what is wrong at a path below its own place.
+type faulty func(message string, path ...string)
+
+func (d *document) faultAt(place ...string) faulty {
+	return func(message string, path ...string) { d.fault(slices.Concat(place, path), message) }
+}
+
 // find gives the node at a path or the nearest one above it.
 func (d *document) find(path []string) ast.Node {
 	at, found := d.unwrap(d.root), ast.Node(nil)

@@ -429,4 +429,12 @@ func checkFiles(fault faulty, files map[string]string) {
 }
 
 // notices say which settings have no effect, so that nobody relies on them.
-func (c *Config) notices() []string { return c.terminalNotices() }
+func (c *Config) notices() []string {
+	notes := c.terminalNotices()
+	for i, l := range c.Listen {
+		if l.serves("admin") && len(l.Identify) > 0 {
+			notes = append(notes, fmt.Sprintf("listen.%d: /healthz, /readyz and /metrics ask nobody who they are, whatever identify: says: serve admin on a unix socket or on loopback", i))
+		}
+	}
+	return notes
+}

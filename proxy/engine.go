@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ type Engine struct {
 
 // NewEngine makes an Engine; it does not connect.
 func NewEngine(name string, cfg EngineConfig) (*Engine, error) {
-	network, address, err := parseAddress(cfg.Address)
+	network, address, err := ParseAddress(cfg.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -141,21 +142,26 @@ func readPool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// parseAddress reads unix:///path and tcp://host:port.
-func parseAddress(address string) (network, target string, err error) {
+// ParseAddress reads unix:///path and tcp://host:port.
+func ParseAddress(address string) (network, target string, err error) {
 	scheme, rest, ok := strings.Cut(address, "://")
 	switch {
 	case ok && scheme == "unix" && strings.HasPrefix(rest, "/"):
 		return "unix", rest, nil
 	case ok && scheme == "tcp":
 		u, err := url.Parse(address)
-		if err == nil && u.Hostname() != "" && u.Port() != "" && (u.Path == "" || u.Path == "/") && u.User == nil && u.RawQuery == "" {
+		if err == nil && u.Hostname() != "" && isPort(u.Port()) && (u.Path == "" || u.Path == "/") && u.User == nil && u.RawQuery == "" {
 			return "tcp", u.Host, nil
 		}
 	case ok && scheme == "ssh":
 		return "", "", fmt.Errorf("address %q: ssh is not spoken: forward the socket with ssh -L and write unix:///path", address)
 	}
 	return "", "", fmt.Errorf("address %q: write unix:///path or tcp://host:port", address)
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // Newest is the Engine's newest API version as it last told; "" while it has

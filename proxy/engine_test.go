@@ -22,6 +22,8 @@ func TestAddresses(t *testing.T) {
 		"unix://":                     "",
 		"/var/run/docker.sock":        "",
 		"tcp://host":                  "",
+		"tcp://host:65536":            "",
+		"tcp://host:-1":               "",
 		"tcp://:2376":                 "",
 		"tcp://host:2376/path":        "",
 		"tcp://user@host:2376":        "",
@@ -29,7 +31,7 @@ func TestAddresses(t *testing.T) {
 		"ssh://host":                  "",
 		"":                            "",
 	} {
-		network, target, err := parseAddress(address)
+		network, target, err := ParseAddress(address)
 		if got := network + " " + target; (err == nil) != (want != "") || err == nil && got != want {
 			t.Errorf("%q: got %q, %v", address, got, err)
 		}

@@ -57,7 +57,7 @@ func Listen(cfg ListenConfig) ([]net.Listener, error) {
 		}
 	case "tcp":
 		var address string
-		if _, address, err = parseAddress(cfg.Address); err == nil {
+		if _, address, err = ParseAddress(cfg.Address); err == nil {
 			var l net.Listener
 			if l, err = net.Listen("tcp", address); err == nil {
 				ls = []net.Listener{keptAlive{l}}

@@ -172,6 +172,16 @@ func TestListenTLS(t *testing.T) {
 	})}
 	go s.Serve(ls[0])
 	t.Cleanup(s.Close)
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
+		nc, err := net.Dial("tcp", ls[0].Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, body := newCaller(t, nc).send(method + " /").answer(method)
+		if told := strings.Contains(body, "an HTTP request to an HTTPS server"); resp.StatusCode != 400 || told == (method == "HEAD") {
+			t.Errorf("%s in the clear: got %s %q", method, resp.Status, body)
+		}
+	}
 	for _, test := range []struct {
 		name   string
 		config *tls.Config

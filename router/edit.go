@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func (e *edition) set(edits []Edit) error {
 	for i := range edits {
 		edit := &edits[i]
 		if e.doc == nil {
-			return edit.fails("the request has no body")
+			return fail(http.StatusBadRequest, "the request has no body: send a JSON object")
 		}
 		from := len(e.written)
 		var err error

@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,8 +73,9 @@ func TestDocumentEdit(t *testing.T) {
 			t.Errorf("%s: %s", d.text, wrong)
 		}
 	}
-	if err := (*Document)(nil).Edit(Edit{[]string{"a"}, 1}); err == nil || !strings.Contains(err.Error(), "has no body") {
-		t.Errorf("editing a missing body: %v", err)
+	err := (*Document)(nil).Edit(Edit{[]string{"a"}, 1})
+	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 400 || !strings.Contains(e.Message, "has no body") {
+		t.Errorf("editing a missing body, which is the caller's to send: %v", err)
 	}
 }
 

@@ -102,6 +102,13 @@ func NewMetrics() *Metrics {
 			Help: "Live terminal sessions.",
 		}),
 	}
+	// An alert on a change needs the series to be there before the first event.
+	for _, result := range []string{"ok", "failed"} {
+		m.reloads.WithLabelValues(result)
+	}
+	for _, kind := range []string{"stream", "hijack", "h2c", "terminal"} {
+		m.streams.WithLabelValues(kind)
+	}
 	m.series.Store(&map[seriesKey]*series{})
 	m.registry.MustRegister(m.requests, m.seconds, m.denied, m.streams, m.engines, m.reloads, m.config, m.plugins, m.sessions)
 	// What the runtime can tell of itself is a long list, which need not be

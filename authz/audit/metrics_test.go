@@ -23,6 +23,19 @@ func scrape(m *Metrics, prefix string) (lines []string) {
 	return lines
 }
 
+// TestMetricsFromTheStart: what can be known beforehand is there at 0.
+func TestMetricsFromTheStart(t *testing.T) {
+	m := NewMetrics()
+	for _, want := range []string{
+		`moorgate_config_reloads_total{result="ok"} 0`, `moorgate_config_reloads_total{result="failed"} 0`,
+		`moorgate_streams{kind="hijack"} 0`, `moorgate_terminal_sessions 0`,
+	} {
+		if got := scrape(m, want); len(got) != 1 {
+			t.Errorf("%s is not there: %q", want, got)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	m := NewMetrics()
 	pull := &Record{Action: "image.pull", Decision: Deny, Rule: "role a", Status: 403, Duration: 2 * time.Millisecond}

@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -98,6 +99,19 @@ const (
 	maxGroups = 64
 )
 
+// bare takes users and passwords out of the URLs in a text: those that a build
+// or an import is fetched from may have them.
+func bare(text string) string {
+	if !strings.Contains(text, "@") {
+		return text
+	}
+	return userInfo.ReplaceAllString(text, "$1***@")
+}
+
+// userInfo ends at the last @ before the path. What the Engine fetches may be
+// written without a scheme.
+var userInfo = regexp.MustCompile(`(://|^registry:)[^/?#\s"]*@`)
+
 // AddRef adds an object that the request names, each once, up to 32 of them of
 // 256 bytes.
 func (r *Record) AddRef(kind, name string) { r.addRef(kind + ":" + name) }
@@ -130,7 +144,7 @@ func (r *Record) AddRefs(refs []router.Ref) {
 }
 
 func (r *Record) addRef(text string) {
-	if ref := cut(text, maxRef); len(r.Refs) < maxRefs && !slices.Contains(r.Refs, ref) {
+	if ref := cut(bare(text), maxRef); len(r.Refs) < maxRefs && !slices.Contains(r.Refs, ref) {
 		r.Refs = append(r.Refs, ref)
 	}
 }
@@ -194,6 +208,7 @@ func (r *Record) end() {
 			r.Decision = Allow
 		}
 	}
+	r.Reason, r.Error = bare(r.Reason), bare(r.Error)
 	for _, s := range r.sinks {
 		if s, ok := s.(StreamSink); ok && r.stream != "" {
 			s.Closed(r.stream)

@@ -55,6 +55,27 @@ func TestAddRefBounds(t *testing.T) {
 	}
 }
 
+// TestNoCredentials: an address that the Engine fetches from may have some.
+func TestNoCredentials(t *testing.T) {
+	for _, test := range []struct{ kind, name, want string }{
+		{"registry", "https://me:sekret@example.org/x.git#main", "registry:https://***@example.org/x.git#main"},
+		{"registry", "http://me:se@kret@example.org", "registry:http://***@example.org"},
+		{"registry", "me:sekret@example.org/x", "registry:***@example.org/x"},
+		{"registry", "https://example.org/a@b", "registry:https://example.org/a@b"},
+		{"image", "docker.io/library/a@sha256:00", "image:docker.io/library/a@sha256:00"},
+		{"image", "http://me:sekret@host/x:1", "image:http://***@host/x:1"},
+	} {
+		var r Record
+		r.AddRefs([]router.Ref{{Kind: router.Kind(test.kind), Name: test.name}})
+		r.Reason = fmt.Sprintf("the Engine would fetch %q", "https://me:sekret@example.org/x")
+		r.Error = `Get "https://me:sekret@example.org/x": refused`
+		r.end()
+		if line := string(r.appendJSON(nil)); r.Refs[0] != test.want || strings.Contains(line, "kret") {
+			t.Errorf("%s %s is recorded as %s", test.kind, test.name, line)
+		}
+	}
+}
+
 // TestAddRefs adds what AddRef does, one by one.
 func TestAddRefs(t *testing.T) {
 	long := strings.Repeat("é", maxRef)

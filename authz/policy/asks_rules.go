@@ -45,6 +45,10 @@ func (c *ContainerRules) check(fault func(message string, path ...string)) {
 		case entry == "":
 			return "is empty: write a device as /dev/fuse, a driver, or a CDI name as nvidia.com/gpu=all"
 		case strings.HasPrefix(entry, "/"):
+			// As docker run has it, with permissions or a place in the container.
+			if i := strings.LastIndexByte(entry, ':'); i >= 0 && (strings.Trim(entry[i+1:], "rwm") == "" || entry[i+1] == '/') {
+				return fmt.Sprintf("%q ends in %q and would match nothing: write %s", entry, entry[i:], entry[:i])
+			}
 			return checkPath(entry, "/dev/fuse")
 		case strings.HasPrefix(entry, "dev/"), strings.HasPrefix(entry, "."):
 			return fmt.Sprintf("%q is not a whole path: write /%s", entry, strings.TrimLeft(entry, "./"))

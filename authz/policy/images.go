@@ -28,8 +28,11 @@ func parsePattern(text string) (pattern, error) {
 			return p, fmt.Errorf("%q ends in a colon: write a tag behind it, or leave it out", text)
 		}
 	}
+	if strings.Contains(strings.ReplaceAll(text, "${user}", ""), "$") {
+		return p, fmt.Errorf("%q: only ${user} is known: write it so", text)
+	}
 	p.parts = strings.Split(name, "/")
-	for _, part := range p.parts {
+	for i, part := range p.parts {
 		if part == "" {
 			return p, fmt.Errorf("%q has an empty component: write it like docker.io/library/*", text)
 		}
@@ -39,8 +42,21 @@ func parsePattern(text string) (pattern, error) {
 		if strings.Contains(part, "**") && part != "**" {
 			return p, fmt.Errorf("%q: ** stands for whole components: write /**/", text)
 		}
+		if i > 0 && odd(part) { // the first may have a port
+			return p, fmt.Errorf("%q would match nothing, no image has %q in its name: write it like docker.io/library/*", text, part)
+		}
+	}
+	if odd(p.tag) {
+		return p, fmt.Errorf("%q would match nothing, no image has the tag %q: write it like docker.io/library/*:1.*", text, p.tag)
 	}
 	return p, p.canonical()
+}
+
+// odd says whether a component or a tag holds what none does.
+func odd(part string) bool {
+	return strings.ContainsFunc(strings.ReplaceAll(part, "${user}", ""), func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("*._-", c))
+	})
 }
 
 // canonical refuses patterns that no canonical name can match.

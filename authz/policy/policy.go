@@ -161,18 +161,16 @@ func newImageRule(c ImageRule, fault faulty) (imageRule, bool) {
 		fault("write either allow: or deny: with a pattern")
 		return made, false
 	}
-	var err error
-	if made.pattern, err = parsePattern(text); err != nil {
-		fault(err.Error(), key)
-		return made, false
+	var unread, unsound error
+	if made.pattern, unread = parsePattern(text); unread != nil {
+		fault(unread.Error(), key)
 	}
 	if c.When != "" {
-		if made.when, err = compile(c.When); err != nil {
-			fault(err.Error(), "when")
-			return made, false
+		if made.when, unsound = compile(c.When); unsound != nil {
+			fault(unsound.Error(), "when")
 		}
 	}
-	return made, true
+	return made, unread == nil && unsound == nil
 }
 
 func newRule(c Rule, fault faulty) rule {

@@ -6,8 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,9 +197,7 @@ func (c *Config) check(doc *document) {
 		doc.fault([]string{"listen"}, "nobody could come in: write at least one listener")
 	}
 	for i, l := range c.Listen {
-		fault := func(message string, path ...string) {
-			doc.fault(append([]string{"listen", strconv.Itoa(i)}, path...), message)
-		}
+		fault := doc.faultAt("listen", strconv.Itoa(i))
 		l.check(fault)
 		network, _, _ := strings.Cut(l.Address, "://")
 		for j, s := range l.Identify {
@@ -220,24 +216,13 @@ func (c *Config) check(doc *document) {
 		if strings.ContainsAny(name, "/?#%") || name == "" {
 			doc.fault([]string{"engines", name}, "the name stands in paths: use letters, digits and -")
 		}
-		at := []string{"engines", name}
-		if _, err := proxy.NewEngine(name, proxy.EngineConfig{Address: e.Address}); err != nil {
-			doc.fault(append(at, "address"), err.Error())
-		} else if slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Address == e.Address }) {
-			doc.fault(append(at, "address"), "is where moorgate itself listens: write the Engine's own")
-		} else if t := e.TLS; t != nil && (t.Cert == "") != (t.Key == "") {
-			doc.fault(append(at, "tls"), "cert and key go together: write both, or neither")
-		} else if _, err := proxy.NewEngine(name, e); err != nil {
-			doc.fault(append(at, "tls"), err.Error())
-		}
+		c.checkEngine(e, doc.faultAt("engines", name))
 	}
 	c.checkUsers(doc)
 	c.checkRoles(doc)
 	c.checkPlugins(doc)
 	c.checkTerminal(doc)
-	for _, err := range flatten(c.Audit.Validate()) {
-		doc.fault([]string{"audit"}, err.Error())
-	}
+	noteKeyed(doc.faultAt("audit"), c.Audit.Validate())
 	if c.Audit.File == "" && c.Audit != (audit.Config{}) {
 		doc.fault([]string{"audit", "file"}, "is missing: name a file, or - for standard error")
 	}
@@ -264,6 +249,33 @@ func noteFaults(doc *document, section string, err error) {
 	}
 }
 
+// noteKeyed notes faults that each begin with the key that is wrong.
+func noteKeyed(fault faulty, err error) {
+	for _, e := range flatten(err) {
+		key, message, _ := strings.Cut(e.Error(), ": ")
+		fault(message, key)
+	}
+}
+
+func (c *Config) checkEngine(e proxy.EngineConfig, fault faulty) {
+	if _, _, err := proxy.ParseAddress(e.Address); err != nil {
+		fault(err.Error(), "address")
+	} else if slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Address == e.Address }) {
+		fault("is where moorgate itself listens: write the Engine's own", "address")
+	}
+	if e.TLS == nil {
+		return
+	}
+	if strings.HasPrefix(e.Address, "unix://") {
+		fault(fmt.Sprintf("tls with %s: only tcp addresses speak TLS", e.Address), "tls")
+		return
+	}
+	if (e.TLS.Cert == "") != (e.TLS.Key == "") {
+		fault("cert and key go together: write both, or neither", "tls")
+	}
+	checkFiles(fault, map[string]string{"cert": e.TLS.Cert, "key": e.TLS.Key, "ca": e.TLS.CA})
+}
+
 func (c *Config) checkRoles(doc *document) {
 	_, err := policy.New(c.Roles, policy.Options{})
 	noteFaults(doc, "roles", err)
@@ -278,12 +290,13 @@ func (c *Config) checkRoles(doc *document) {
 
 func (c *Config) checkPlugins(doc *document) {
 	for i, p := range c.Authorization {
-		at := []string{"authorization", strconv.Itoa(i)}
-		for _, err := range flatten(p.Validate()) {
-			doc.fault(at, err.Error())
+		fault := doc.faultAt("authorization", strconv.Itoa(i))
+		noteKeyed(fault, p.Validate())
+		if t := p.TLS; t != nil {
+			checkFiles(fault, map[string]string{"cert": t.Cert, "key": t.Key, "ca": t.CA})
 		}
 		if slices.ContainsFunc(c.Authorization[:i], func(o plugin.Config) bool { return o.Plugin == p.Plugin }) {
-			doc.fault(append(at, "plugin"), fmt.Sprintf("%s is listed twice: leave one out", p.Plugin))
+			fault(fmt.Sprintf("%s is listed twice: leave one out", p.Plugin), "plugin")
 		}
 	}
 }
@@ -317,7 +330,7 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-func (l Listen) check(fault func(message string, path ...string)) {
+func (l Listen) check(fault faulty) {
 	scheme, rest, _ := strings.Cut(l.Address, "://")
 	switch scheme {
 	case "unix":
@@ -363,19 +376,17 @@ func (l Listen) check(fault func(message string, path ...string)) {
 	}
 }
 
-func (l Listen) checkTCP(fault func(message string, path ...string)) {
-	u, err := url.Parse(l.Address)
-	if err != nil || u.Port() == "" || u.Path != "" {
+func (l Listen) checkTCP(fault faulty) {
+	if _, _, err := proxy.ParseAddress(l.Address); err != nil || strings.HasSuffix(l.Address, "/") {
 		fault(fmt.Sprintf("%q is no address: write tcp://host:port", l.Address), "address")
 		return
 	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) && l.TLS == nil {
+	if l.TLS == nil && !loopbackAddress(l.Address) {
 		fault("anyone on the network could listen in: add tls: { cert: ..., key: ... }, or listen on 127.0.0.1", "address")
 	}
 }
 
-func (l Listen) checkTLS(scheme string, fault func(message string, path ...string)) {
+func (l Listen) checkTLS(scheme string, fault faulty) {
 	if l.TLS == nil {
 		return
 	}
@@ -383,30 +394,47 @@ func (l Listen) checkTLS(scheme string, fault func(message string, path ...strin
 		fault("is for tcp: leave it out, what passes a unix socket stays on this machine", "tls")
 		return
 	}
-	files := map[string]string{"cert": l.TLS.Cert, "key": l.TLS.Key}
-	if l.TLS.ClientCA != "" {
-		files["client_ca"] = l.TLS.ClientCA
-	}
-	readable := 0
-	for name, file := range files {
-		pem, err := os.ReadFile(file)
-		switch {
-		case file == "":
+	files := map[string]string{"cert": l.TLS.Cert, "key": l.TLS.Key, "client_ca": l.TLS.ClientCA}
+	for _, name := range []string{"cert", "key"} {
+		if files[name] == "" {
 			fault("is missing: write the name of a PEM file", "tls", name)
-		case err != nil:
-			fault(err.Error()+": write the name of a PEM file", "tls", name)
-		case name == "client_ca" && !x509.NewCertPool().AppendCertsFromPEM(pem):
-			fault(file+" holds no PEM certificate", "tls", name)
-		default:
-			readable++
 		}
 	}
-	if readable == len(files) {
-		if _, err := tls.LoadX509KeyPair(l.TLS.Cert, l.TLS.Key); err != nil {
+	checkFiles(fault, files)
+}
+
+// checkFiles notes which of the files under tls: cannot be used. A name that is
+// "" was left out.
+func checkFiles(fault faulty, files map[string]string) {
+	pair := 0
+	for name, file := range files {
+		if file == "" {
+			continue
+		}
+		pem, err := os.ReadFile(file)
+		switch {
+		case err != nil:
+			fault(err.Error()+": write the name of a PEM file", "tls", name)
+		case name == "cert" || name == "key":
+			pair++
+		case !x509.NewCertPool().AppendCertsFromPEM(pem):
+			fault(file+" holds no PEM certificate", "tls", name)
+		}
+	}
+	if pair == 2 {
+		if _, err := tls.LoadX509KeyPair(files["cert"], files["key"]); err != nil {
 			fault("cert and key: "+err.Error(), "tls")
 		}
 	}
 }
 
 // notices say which settings have no effect, so that nobody relies on them.
-func (c *Config) notices() []string { return c.terminalNotices() }
+func (c *Config) notices() []string {
+	notes := c.terminalNotices()
+	for i, l := range c.Listen {
+		if l.serves("admin") && len(l.Identify) > 0 {
+			notes = append(notes, fmt.Sprintf("listen.%d: /healthz, /readyz and /metrics ask nobody who they are, whatever identify: says: serve admin on a unix socket or on loopback", i))
+		}
+	}
+	return notes
+}

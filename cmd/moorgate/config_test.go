@@ -129,6 +129,12 @@ func TestConfigKeepsAbsoluteNames(t *testing.T) {
 	}
 }
 
+func TestConfigMark(t *testing.T) {
+	if _, err := loadConfig(write(t, t.TempDir(), "c.yaml", string(byteOrderMark)+smallConfig)); err != nil {
+		t.Errorf("behind a byte order mark: %v", err)
+	}
+}
+
 const smallConfig = `listen: [{ address: unix:///run/moorgate/docker.sock, identify: [peer] }]
 engines: { local: { address: unix:///var/run/docker.sock } }
 `

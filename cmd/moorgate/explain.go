@@ -16,6 +16,7 @@ import (
 	"moorgate/authz"
 	"moorgate/authz/audit"
 	"moorgate/authz/identity"
+	"moorgate/proxy"
 	"moorgate/router"
 )
 
@@ -78,6 +79,11 @@ func explain(ctx context.Context, c *Config, q question, out io.Writer) error {
 	denied := false
 	mux := router.NewMux(router.Table(), router.HandlerFunc(func(_ http.ResponseWriter, r *http.Request, call *router.Call) error {
 		verdicts, rec, err := judge.chain.Explain(ctx, who, call)
+		if err == nil {
+			if _, err = c.named()(call.Engine); err != nil {
+				rec.Decision = audit.Deny
+			}
+		}
 		tell(out, who, call, verdicts, rec, err)
 		if denied = err != nil; denied {
 			return nil
@@ -94,6 +100,15 @@ func explain(ctx context.Context, c *Config, q question, out io.Writer) error {
 		return errDenied
 	}
 	return nil
+}
+
+// named picks engines that are not there but for their names.
+func (c *Config) named() proxy.Pick {
+	var engines []*proxy.Engine
+	for _, name := range c.order {
+		engines = append(engines, &proxy.Engine{Name: name})
+	}
+	return proxy.PickFrom(engines)
 }
 
 // request is the question as a request.
@@ -133,9 +148,11 @@ func tell(out io.Writer, who identity.Identity, call *router.Call, verdicts []au
 		if v.DryRun {
 			word += " (dry run)"
 		}
-		fmt.Fprintf(out, "check     %s %s: %s", v.Name, word, v.Decision.Rule)
-		if v.Decision.Reason != "" {
-			fmt.Fprintf(out, ": %s", v.Decision.Reason)
+		fmt.Fprintf(out, "check     %s %s", v.Name, word)
+		for _, why := range []string{v.Decision.Rule, v.Decision.Reason} {
+			if why != "" {
+				fmt.Fprintf(out, ": %s", why)
+			}
 		}
 		if v.Err != nil {
 			fmt.Fprintf(out, ": %v", v.Err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func run() int {
-	err := command().Execute()
+	cmd, err := command().ExecuteC()
 	var usage usageError
 	switch {
 	case err == nil:
@@ -41,7 +42,11 @@ func run() int {
 	case errors.Is(err, errDenied):
 		return exitDenied
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "moorgate: %v\nSee 'moorgate --help'.\n", err)
+		fmt.Fprintf(os.Stderr, "moorgate: %v\n", err)
+		if cmd.HasParent() {
+			fmt.Fprintf(os.Stderr, "\nUsage:  %s\n\n", cmd.UseLine())
+		}
+		fmt.Fprintf(os.Stderr, "See '%s --help'.\n", cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(os.Stderr, "moorgate: %v\n", err)
@@ -52,14 +57,28 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "moorgate",
 		Short:         "The gate between people and a Docker Engine",
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate(fmt.Sprintf("moorgate version %s, build %s\n", version, commit))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), adoptCommand(), routesCommand(), tokenCommand(), passwordCommand(), replayCommand(), versionCommand())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = usage(topic)
+	}
 	return root
+}
+
+// topic objects to help about what is no command.
+func topic(help *cobra.Command, args []string) error {
+	if _, rest, err := help.Root().Find(args); err != nil || len(rest) > 0 {
+		return fmt.Errorf("unknown help topic: %s", strings.Join(args, " "))
+	}
+	return nil
 }
 
 // usage makes a command's objection to its arguments a usageError.

@@ -55,7 +55,7 @@ func personal() (*Config, error) {
 // alone.
 func runtimeDir() (string, error) {
 	dir := "/run/moorgate"
-	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) { // others are to be ignored, says its specification
 		dir = filepath.Join(d, "moorgate")
 	} else if os.Getuid() != 0 {
 		dir = filepath.Join(os.TempDir(), "moorgate-"+strconv.Itoa(os.Getuid()))

@@ -66,7 +66,7 @@ func TestReload(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	await(t, "SIGHUP is heeded", func() bool {
 		m := s.ask("admin.sock", "GET", "/metrics").body
-		return strings.Contains(m, `moorgate_config_reloads_total{result="ok"}`) && strings.Contains(m, `moorgate_config_reloads_total{result="failed"} 2`) &&
+		return strings.Contains(m, `moorgate_config_reloads_total{result="ok"} 3`) && strings.Contains(m, `moorgate_config_reloads_total{result="failed"} 2`) &&
 			strings.Count(m, "moorgate_config_info{sha256=") == 1
 	})
 }

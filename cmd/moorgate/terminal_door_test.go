@@ -222,13 +222,15 @@ func TestPersonalLink(t *testing.T) {
 	again.login(`{"code":"` + code + `"}`)
 }
 
-// What of terminals does nothing is told when moorgate starts.
-func TestTerminalNotices(t *testing.T) {
+// What has no effect is told when moorgate starts.
+func TestNotices(t *testing.T) {
 	for _, test := range []struct{ config, notice string }{
 		{"listen: [{ address: 'tcp://127.0.0.1:1', serve: [terminal], identify: [password] }]\nterminal: { per_user: 1 }", ""},
 		{"listen: [{ address: 'unix:///m.sock', serve: [terminal], identify: [password], public_url: 'https://box' }]", ""},
 		{"listen: [{ address: 'unix:///m.sock', identify: [peer] }]\nterminal: { per_user: 1 }", "terminal: has no effect: no listener has serve: [terminal]"},
 		{"listen: [{ address: 'unix:///m.sock', serve: [api, terminal], identify: [peer] }]", "listen.0: refuses browsers: write public_url:, what they call it"},
+		{"listen: [{ address: 'unix:///m.sock', serve: [admin] }]", ""},
+		{"listen: [{ address: 'unix:///m.sock', serve: [admin], identify: [peer] }]", "listen.0: /healthz, /readyz and /metrics ask nobody who they are, whatever identify: says: serve admin on a unix socket or on loopback"},
 	} {
 		file := write(t, t.TempDir(), "config.yaml", test.config+"\nengines: { local: { address: 'unix:///engine.sock' } }\n")
 		c, err := loadConfig(file)

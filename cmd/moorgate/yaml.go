@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
 	"errors"
@@ -31,12 +32,16 @@ type fault struct {
 	path, message string
 }
 
+// byteOrderMark is what some editors begin a file with; YAML takes it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // readYAML decodes strictly. Unknown keys and values of the wrong kind are
 // noted as faults; what could be read is in to. Its error is of a text that is
 // no YAML.
 func readYAML(name string, text []byte, to *Config) (*document, error) {
 	d := &document{name: name, anchors: map[string]ast.Node{}}
-	file, err := parser.ParseBytes(text, 0)
+	// Keys that are there twice are told by walk, with all else that is wrong.
+	file, err := parser.ParseBytes(bytes.TrimPrefix(text, byteOrderMark), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, d.syntax(err)
 	}
@@ -116,6 +121,13 @@ func (d *document) fault(path []string, message string) {
 		f.line, f.column = at.Line, at.Column
 	}
 	d.faults = append(d.faults, f)
+}
+
+// faulty notes what is wrong at a path below its own place.
+type faulty func(message string, path ...string)
+
+func (d *document) faultAt(place ...string) faulty {
+	return func(message string, path ...string) { d.fault(slices.Concat(place, path), message) }
 }
 
 // find gives the node at a path or the nearest one above it.
@@ -259,6 +271,7 @@ func (d *document) walkMapping(n ast.Node, t reflect.Type, path []string) {
 		fields = yamlFields(t)
 	}
 	var kept []*ast.MappingValueNode
+	seen := map[string]bool{}
 	for _, m := range members(n) {
 		key := m.Key.GetToken().Value
 		inner := append(slices.Clone(path), key)
@@ -266,7 +279,11 @@ func (d *document) walkMapping(n ast.Node, t reflect.Type, path []string) {
 		if fields == nil {
 			ft, known = t.Elem(), true
 		}
+		twice := seen[key]
+		seen[key] = true
 		switch {
+		case twice:
+			d.at(m.Key, inner, "is there twice: leave one out")
 		case !known:
 			d.at(m.Key, inner, "is not known here: write one of "+strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 		case d.walk(m.Value, ft, inner):

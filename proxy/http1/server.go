@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -168,6 +169,7 @@ func (s *Server) serve(nc net.Conn) {
 				if !errors.Is(err, io.EOF) {
 					s.log(fmt.Errorf("TLS with %s: %w", c.remote, err))
 				}
+				c.refusePlain(err)
 				return over
 			}
 			state := t.ConnectionState()
@@ -352,6 +354,23 @@ func (c *serverConn) refuse(err error) {
 	}
 	w.release()
 }
+
+// refusePlain tells a caller who speaks HTTP where TLS is spoken, in the clear
+// and in the Engine's words, which docker users know.
+func (c *serverConn) refusePlain(handshake error) {
+	record, ok := errors.AsType[tls.RecordHeaderError](handshake)
+	if !ok || record.Conn == nil || !slices.ContainsFunc(requests, func(begin string) bool {
+		return strings.HasPrefix(begin, string(record.RecordHeader[:]))
+	}) {
+		return
+	}
+	plain := &serverConn{Conn: NewConn(record.Conn), server: c.server, ctx: context.Background(), remote: c.remote}
+	plain.refuse(&BadHead{http.StatusBadRequest, "Client sent an HTTP request to an HTTPS server: speak TLS, as docker --tlsverify does"})
+	plain.drop()
+}
+
+// requests are what those of the Engine's callers begin with.
+var requests = []string{"GET /", "HEAD /", "POST /", "PUT /", "DELETE /", "OPTIONS /"}
 
 // linger lets a caller who is still sending take the answer: closing at once
 // would reset the connection and with it what the caller has not read.

@@ -33,6 +33,10 @@ var engineAnswers = answers{
 	"/networks/5f4e":           `{"Name":"host","Id":"` + hostID + `","Driver":"host"}`,
 	"/networks/" + hostID:      `{"Name":"host","Id":"` + hostID + `","Driver":"host"}`,
 	"/networks/cafe":           `{"Name":"cafe","Id":"cafe","Driver":"bridge"}`,
+	"/networks/n":              `{"Name":"n","Id":"own1"}`,
+	"/networks/net":            `{"Name":"net","Id":"own2"}`,
+	"/networks/shop_back":      `{"Name":"shop_back","Id":"own3"}`,
+	"/networks/shop_front":     `{"Name":"shop_front","Id":"own4"}`,
 	"/containers/bounded/json": `{"Id":"b1","HostConfig":{"Memory":1073741824,"MemorySwap":2147483648,"NanoCpus":1000000000,"PidsLimit":100}}`,
 	"/containers/quota/json":   `{"Id":"q1","HostConfig":{"Memory":1073741824,"MemorySwap":-1,"CpuQuota":100000,"CpuPeriod":100000,"PidsLimit":100}}`,
 	"/containers/free/json":    `{"Id":"f1","HostConfig":{"PidsLimit":null}}`,
@@ -77,7 +81,10 @@ func callOf(t testing.TB, method, target, body string) *router.Call {
 
 func decide(t testing.TB, role Role, call *router.Call) (authz.Decision, error) {
 	t.Helper()
-	p, err := New(map[string]Role{"r": role}, Options{Engines: engineAnswers})
+	owns := func(_ context.Context, _, _ string, kind router.Kind, id string) (bool, error) {
+		return kind != router.Network || strings.HasPrefix(id, "own"), nil
+	}
+	p, err := New(map[string]Role{"r": role}, Options{Engines: engineAnswers, Owns: owns})
 	if err != nil {
 		t.Fatal(err)
 	}

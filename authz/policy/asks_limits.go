@@ -19,8 +19,8 @@ type resources struct {
 	pids                           int64
 	pidsGiven                      bool
 
-	privileged, cgroupns, ipc bool
-	ports                     []portFill
+	privileged, cgroupns, ipc, network bool
+	ports                              []portFill
 }
 
 // whole notes a number.

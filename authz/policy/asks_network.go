@@ -90,6 +90,20 @@ func (c *ContainerRules) networks() []string {
 	return c.Networks
 }
 
+func (j *asks) mayJoin(network string) bool { return slices.Contains(j.rules.networks(), network) }
+
+// inNetwork notes that a body says in which network a container is.
+func inNetwork(j *asks, _ router.Value) { j.has.network = true }
+
+// somewhere judges the network of what names none: the Engine puts it into the
+// bridge.
+func (j *asks) somewhere() *refusal {
+	if j.has.network {
+		return nil
+	}
+	return j.network("")
+}
+
 // network judges one network by its name or id. Those that are not the
 // Engine's own are somebody's: for a role that sees all it is asked here whose,
 // for one that sees only its own another's looks missing anyway.

@@ -139,6 +139,7 @@ func TestAsksCommit(t *testing.T) {
 	const private = `"CgroupnsMode":"private","IpcMode":"private"`
 	ports := openRole
 	ports.Exec = Exec{}
+	alone := Role{Allow: []string{"*"}, Images: Images{Any: true}, Containers: Containers{Rules: ContainerRules{Networks: []string{"none"}}}}
 	tests := []struct {
 		role                Role
 		request, body, want string
@@ -151,6 +152,9 @@ func TestAsksCommit(t *testing.T) {
 			create(`"Memory":1610612736,"CpuPeriod":50000,"MemorySwap":2147483648,"CpuQuota":100000,"PidsLimit":512,` + private)},
 		{ports, "POST /containers/create", create(`"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":[{"HostIp":"127.0.0.1"}],"82/tcp":[]}`),
 			create(private + `,"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8000-8999"}],"81/tcp":[{"HostIp":"127.0.0.1"}],"82/tcp":[{"HostIp":"","HostPort":"8000-8999"}]}`)},
+		{alone, "POST /containers/create", `{"Image":"b"}`, `{"Image":"b","HostConfig":{"NetworkMode":"none",` + private + `}}`},
+		{alone, "POST /containers/create", create(`"NetworkMode":null`), create(`"NetworkMode":"none",` + private)},
+		{alone, "POST /containers/create", create(`"NetworkMode":"container:x"`), create(`"NetworkMode":"container:x",` + private)},
 		{plainRole, "POST /containers/bounded/update", `{"Memory":536870912}`, `{"Memory":536870912}`},
 		{plainRole, "POST /containers/free/update", `{"RestartPolicy":{"Name":"no"}}`,
 			`{"RestartPolicy":{"Name":"no"},"Memory":2147483648,"MemorySwap":2147483648,"NanoCpus":2000000000,"PidsLimit":512}`},

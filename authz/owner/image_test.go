@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,49 @@ func TestMayUse(t *testing.T) {
 		}
 		if status(err) != 404 || !strings.HasSuffix(err.Error(), test.missing) {
 			t.Errorf("%s %s: %+v %v", test.user, test.target, d, err)
+		}
+	}
+}
+
+// TestSavedWithoutTag: a name without a tag means all images that are called so,
+// by a digest alone too, and one of none that the caller may see is of none.
+func TestSavedWithoutTag(t *testing.T) {
+	digest := "@sha256:" + strings.Repeat("a", 64)
+	tagged := `{"Id":"` + imageID + `","RepoTags":["app:1"],"RepoDigests":["app` + digest + `"]}`
+	hidden := `{"Id":"` + fullID(2) + `","RepoTags":["app:2"]}`
+	pulled := `{"Id":"` + fullID(3) + `","RepoTags":["<none>:<none>"],"RepoDigests":["app` + digest + `"]}`
+	cafe := func(listed string) string { return strings.ReplaceAll(listed, "app", "cafe") }
+	for _, test := range []struct {
+		name, listed string
+		want         int // 200 stands for what goes to the Engine
+	}{
+		{"allowed", tagged, 200},
+		{"one is hidden", tagged + "," + hidden, 403},
+		{"one that has a digest alone is hidden", tagged + "," + pulled, 403},
+		{"hidden", hidden, 404},
+		{"hidden, with a digest alone", pulled, 404},
+		{"none", "", 404},
+	} {
+		engine := newFake()
+		engine.say("/images/json?filters=%7B%22reference%22%3A%7B%22app%22%3Atrue%7D%7D", "["+test.listed+"]")
+		engine.say("/images/json?filters=%7B%22reference%22%3A%7B%22cafe%22%3Atrue%7D%7D", "["+cafe(test.listed)+"]")
+		o := newOwner(engine, func(o *Options) {
+			o.MayUse = func(_ context.Context, _ identity.Identity, _ string, names []string, _ string) (bool, error) {
+				return slices.Contains(names, "docker.io/library/app:1") || slices.Contains(names, "docker.io/library/cafe:1"), nil
+			}
+		})
+		for _, target := range []string{"/images/app/get", "/images/get?names=app", "/images/cafe/get", "/images/get?names=cafe"} {
+			d, err := o.judge(t, "alice", read(t, "GET", target, ""))
+			got := status(err)
+			switch {
+			case d.Allow:
+				got = 200
+			case err == nil:
+				got = 403
+			}
+			if got != test.want {
+				t.Errorf("%s, %s: %d %+v %v, want %d", target, test.name, got, d, err, test.want)
+			}
 		}
 	}
 }

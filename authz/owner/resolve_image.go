@@ -45,7 +45,13 @@ func (j *judging) image(ref router.Ref) error {
 // seenImage finds an image that the caller may see.
 func (j *judging) seenImage(ref router.Ref) (*object, error) {
 	if j.call.Action == "image.save" && j.MayUse != nil && everyTag(ref.Name) {
-		return nil, j.seesTags(ref)
+		all, err := j.calledBy(ref.Name)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) > 0 || !hexadecimal(ref.Name) { // else it may be the beginning of an id
+			return nil, j.seesTags(ref, all)
+		}
 	}
 	o, err := j.lookImage(ref.Name)
 	if errors.Is(err, errMissing) {
@@ -65,12 +71,13 @@ func (j *judging) seenImage(ref router.Ref) (*object, error) {
 }
 
 // everyTag says whether a name, where it may mean several images, means all
-// that differ from it in their tags.
+// that differ from it in their tags. An id does not, but its beginning may.
 func everyTag(name string) bool {
-	return !strings.HasPrefix(name, "sha256:") && !hexadecimal(name) && latest(name) != canonical(name)
+	return latest(name) != canonical(name)
 }
 
-// calledBy lists the images that a name without a tag means.
+// calledBy lists the images that a name without a tag means, each with its tags
+// and digests under that name.
 func (j *judging) calledBy(name string) ([]*object, error) {
 	// Engines compare with the short form of Docker Hub's names.
 	short := strings.TrimPrefix(strings.TrimPrefix(canonical(name), "docker.io/"), "library/")
@@ -84,28 +91,38 @@ func (j *judging) calledBy(name string) ([]*object, error) {
 		return nil, fmt.Errorf("listing images called %.128q: %w", name, err)
 	}
 	var all []*object
+	repository := canonical(name)
 	for i := range listed {
 		o, labels := listed[i].object(router.Image)
 		o.Owner = j.labelled(j.call.Engine, o, labels)
-		o.Names = slices.DeleteFunc(o.Names, func(tag string) bool { return !strings.HasPrefix(tag, canonical(name)+":") })
+		o.Names = slices.DeleteFunc(o.Names, func(full string) bool {
+			return !strings.HasPrefix(full, repository+":") && !strings.HasPrefix(full, repository+"@")
+		})
 		all = append(all, o)
 	}
 	return all, nil
 }
 
+// hasDigest says whether an image's name is one by its digest.
+func hasDigest(name string) bool { return strings.Contains(name, "@") }
+
+func hasTag(name string) bool { return !hasDigest(name) }
+
 // seesTags refuses a name that means images which the caller may not see beside
-// those that they may. Where they may see none there is none.
-func (j *judging) seesTags(ref router.Ref) error {
-	all, err := j.calledBy(ref.Name)
-	if err != nil {
-		return err
-	}
+// those that they may. Where they may see none there is none. An image that has
+// no tag under the name, as one that was pulled by its digest, is saved as well.
+func (j *judging) seesTags(ref router.Ref, all []*object) error {
 	seen, hidden := 0, 0
 	for _, o := range all {
-		for _, tag := range o.Names {
+		tagged := slices.ContainsFunc(o.Names, hasTag)
+		for _, name := range o.Names {
+			if tagged && hasDigest(name) {
+				continue
+			}
 			may := o.Owner == j.who.User
 			if !may {
-				if may, err = j.MayUse(j.ctx, j.who, j.call.Engine, []string{tag}, o.ID); err != nil {
+				var err error
+				if may, err = j.MayUse(j.ctx, j.who, j.call.Engine, []string{name}, o.ID); err != nil {
 					return err
 				}
 			}
@@ -117,10 +134,10 @@ func (j *judging) seesTags(ref router.Ref) error {
 		}
 	}
 	switch {
-	case hidden == 0:
-		return nil
 	case seen == 0:
 		return j.missing(ref)
+	case hidden == 0:
+		return nil
 	}
 	return &refusal{"without a tag this means every image of that name, and some are not for you: name a tag"}
 }
@@ -190,9 +207,9 @@ func (j *judging) pullsImage(ref router.Ref) error {
 			return err
 		}
 		for _, o := range all {
-			for _, tag := range o.Names {
-				if j.others(o, tag) {
-					return taken(tag)
+			for _, name := range o.Names {
+				if hasTag(name) && j.others(o, name) {
+					return taken(name)
 				}
 			}
 		}

@@ -61,8 +61,9 @@ type archive struct {
 	header func(*tar.Header) error
 	// judged says whether a file is one that content has to see.
 	judged func(name string) bool
-	// content judges a file; its error ends the archive.
-	content func(name string, data []byte) error
+	// content judges a file and gives what is sent for it; its error ends the
+	// archive.
+	content func(name string, data []byte) ([]byte, error)
 	// end judges the whole.
 	end func() error
 	// files refuses named pipes, at which an Engine that reads files by the
@@ -297,7 +298,7 @@ func (a *archive) whole(h *tar.Header, name string) error {
 	if err != nil {
 		return a.broken(err)
 	}
-	if err := a.content(name, data); err != nil {
+	if data, err = a.content(name, data); err != nil {
 		return err
 	}
 	h.Size = int64(len(data))

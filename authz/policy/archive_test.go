@@ -48,7 +48,7 @@ func through(in io.Reader) (out []byte, seen string, err error) {
 	a := &archive{
 		raw:     in,
 		judged:  func(name string) bool { return name == "dir/Dockerfile" },
-		content: func(_ string, data []byte) error { seen += string(data); return nil },
+		content: func(_ string, data []byte) ([]byte, error) { seen += string(data); return data, nil },
 		end:     func() error { return nil },
 	}
 	out, err = io.ReadAll(a)

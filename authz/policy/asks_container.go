@@ -37,7 +37,7 @@ var (
 			"LogConfig":     {members: terms{"Type": logDriver, "Config": logOptions}},
 			"RestartPolicy": restartPolicy,
 
-			"NetworkMode":     by((*asks).networkMode),
+			"NetworkMode":     noting(by((*asks).networkMode), inNetwork),
 			"PortBindings":    {each: by((*asks).portBindings)},
 			"PublishAllPorts": by((*asks).publishAll),
 			"ExtraHosts":      extraHosts,
@@ -327,6 +327,11 @@ func (j *asks) createContainer() *refusal {
 	}
 	if !j.has.ipc {
 		fill = append(fill, member{"IpcMode", "private"})
+	}
+	if !j.has.network && !j.mayJoin("bridge") && j.mayJoin("none") {
+		fill = append(fill, member{"NetworkMode", "none"})
+	} else if no := j.somewhere(); no != nil {
+		return no
 	}
 	j.fill(append(fill, j.ports()...), "HostConfig")
 	return nil

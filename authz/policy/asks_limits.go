@@ -19,8 +19,8 @@ type resources struct {
 	pids                           int64
 	pidsGiven                      bool
 
-	privileged, cgroupns, ipc bool
-	ports                     []portFill
+	privileged, cgroupns, ipc, network bool
+	ports                              []portFill
 }
 
 // whole notes a number.
@@ -169,6 +169,7 @@ func (j *asks) updateContainer() *refusal {
 		return nil
 	}
 	want, has := &j.has, found.HostConfig
+	share := want.period != 0 || want.quota != 0
 	merge := func(asked *int64, old int64) {
 		if *asked == 0 { // the Engine's sign for: as it is
 			*asked = old
@@ -192,6 +193,13 @@ func (j *asks) updateContainer() *refusal {
 	fill, no := j.limits()
 	if no != nil {
 		return no
+	}
+	if share && want.quota != 0 && j.rules.Limits.CPUs > 0 {
+		// Of two updates at once each could bring half of a share that nobody judged.
+		if want.period == 0 {
+			want.period = defaultPeriod
+		}
+		fill = append(fill, member{"CpuPeriod", want.period}, member{"CpuQuota", want.quota})
 	}
 	id := found.ID
 	j.edits.do(func(c *router.Call) { c.SetVar("name", id) })

@@ -90,6 +90,20 @@ func (c *ContainerRules) networks() []string {
 	return c.Networks
 }
 
+func (j *asks) mayJoin(network string) bool { return slices.Contains(j.rules.networks(), network) }
+
+// inNetwork notes that a body says in which network a container is.
+func inNetwork(j *asks, _ router.Value) { j.has.network = true }
+
+// somewhere judges the network of what names none: the Engine puts it into the
+// bridge.
+func (j *asks) somewhere() *refusal {
+	if j.has.network {
+		return nil
+	}
+	return j.network("")
+}
+
 // network judges one network by its name or id. Those that are not the
 // Engine's own are somebody's: for a role that sees all it is asked here whose,
 // for one that sees only its own another's looks missing anyway.
@@ -105,28 +119,44 @@ func (j *asks) network(name string) *refusal {
 		if strings.ContainsAny(name, ":/\\ ") {
 			return refuse("containers.networks", "%.128q is no network's name: name a network", name)
 		}
-		if j.p.hides(j.in) && !mayBeID(name) || j.owns(name) {
+		hidden := j.p.hides(j.in)
+		if hidden && !mayBeID(name) {
 			return nil // of what is not one's own an authorizer knows that knows owners
 		}
-		var found struct{ Name string }
+		var found struct {
+			ID   string `json:"Id"`
+			Name string
+		}
 		switch err := j.get("/networks/"+url.PathEscape(name), &found); {
+		case missing(err) && !hidden && !j.p.options.Offline && looksLater[j.call.Action]:
+			return refuse("containers.networks", "%.128s is not there, and may be anybody's by the time that it is: make it first", name)
 		case missing(err):
 			return nil
 		case err != nil:
 			j.err = err
 			return nil
 		}
-		name = found.Name
-		if slices.Contains(allowed, name) || j.p.hides(j.in) && !slices.Contains(predefined, name) {
+		switch {
+		case hidden && !slices.Contains(predefined, found.Name):
+			return nil
+		case slices.Contains(allowed, found.Name):
+			return nil
+		case !hidden && j.owns(found.ID):
+			j.pin(name, found.ID)
 			return nil
 		}
+		name = found.Name
 	}
 	return refuse("containers.networks", "%s is not among the networks this role may join%s: join one of your own, or ask for it", name, j.listed(allowed))
 }
 
+// looksLater are the actions that only name networks: the Engine finds them when
+// it starts a container.
+var looksLater = map[string]bool{"container.create": true, "image.build": true}
+
 // owns says whether a network is the caller's own.
 func (j *asks) owns(network string) bool {
-	if j.p.hides(j.in) || j.p.options.Owns == nil {
+	if j.p.options.Owns == nil {
 		return false
 	}
 	own, err := j.p.options.Owns(j.ctx, j.in.who.User, j.call.Engine, router.Network, network)
@@ -134,6 +164,21 @@ func (j *asks) owns(network string) bool {
 		j.err = err
 	}
 	return own || err != nil
+}
+
+// pin has a network that the call joins named by its id: its name may have come
+// to be another's when the Engine looks.
+func (j *asks) pin(network, id string) {
+	refs, err := j.call.Further()
+	if err != nil {
+		j.err = err
+		return
+	}
+	for _, ref := range refs {
+		if ref.Kind == router.Network && ref.Name == network {
+			j.edits.pin(router.Pin{Ref: ref, To: id})
+		}
+	}
 }
 
 // mayBeID says whether a name may be the beginning of an id.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -217,6 +218,32 @@ func TestAsksRefused(t *testing.T) {
 		d, err := decide(t, plainRole, callOf(t, method, target, test.body))
 		if err != nil || d.Allow || d.Rule != "role r, "+test.rule || !strings.Contains(d.Reason, test.why) || !strings.Contains(d.Reason, ":") {
 			t.Errorf("%s %s:\n%+v %v, want a refusal by %s that says %q", test.request, test.body, d, err, test.rule, test.why)
+		}
+	}
+}
+
+// TestNowhere: what names no network is in the bridge, which not every role may
+// join.
+func TestNowhere(t *testing.T) {
+	role := plainRole
+	role.Containers.Rules.Networks = []string{"team"}
+	spec := `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"i"}%s}}`
+	for _, test := range []struct {
+		target, body string
+		allow        bool
+	}{
+		{"/containers/create", `{"Image":"i"}`, false},
+		{"/containers/create", `{"Image":"i","HostConfig":null}`, false},
+		{"/containers/create", create(`"NetworkMode":null`), false},
+		{"/containers/create", create(`"NetworkMode":"team"`), true},
+		{"/containers/create", create(`"NetworkMode":"container:x"`), true},
+		{"/services/create", fmt.Sprintf(spec, ""), false},
+		{"/services/create", fmt.Sprintf(spec, `,"Networks":[]`), false},
+		{"/services/create", fmt.Sprintf(spec, `,"Networks":[{"Target":"team"}]`), true},
+	} {
+		d, err := decide(t, role, callOf(t, "POST", "/v1.41"+test.target, test.body))
+		if err != nil || d.Allow != test.allow || !d.Allow && d.Rule != "role r, containers.networks" {
+			t.Errorf("%s %s: %+v %v", test.target, test.body, d, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ var (
 
 	rollout    = &term{members: all(free, "Parallelism Delay FailureAction Monitor MaxFailureRatio Order")}
 	attachment = &term{members: terms{
-		"Target":     by(func(j *asks, _ string, v router.Value) *refusal { return j.network(v.Str()) }),
+		"Target":     noting(by(func(j *asks, _ string, v router.Value) *refusal { return j.network(v.Str()) }), inNetwork),
 		"Aliases":    free,
 		"DriverOpts": unset("set up the host's side of the network: leave them out"),
 	}}
@@ -120,6 +120,9 @@ func (j *asks) updateService() *refusal {
 func (j *asks) limitService() *refusal {
 	if !j.call.Body.Root().At("TaskTemplate", "ContainerSpec").Exists() && !j.call.Body.Root().At("TaskTemplate").Missing() {
 		return nil // the Engine makes no containers of it
+	}
+	if no := j.somewhere(); no != nil {
+		return no
 	}
 	filled, no := j.limits()
 	if no != nil {

@@ -33,8 +33,13 @@ var engineAnswers = answers{
 	"/networks/5f4e":           `{"Name":"host","Id":"` + hostID + `","Driver":"host"}`,
 	"/networks/" + hostID:      `{"Name":"host","Id":"` + hostID + `","Driver":"host"}`,
 	"/networks/cafe":           `{"Name":"cafe","Id":"cafe","Driver":"bridge"}`,
+	"/networks/n":              `{"Name":"n","Id":"own1"}`,
+	"/networks/net":            `{"Name":"net","Id":"own2"}`,
+	"/networks/shop_back":      `{"Name":"shop_back","Id":"own3"}`,
+	"/networks/shop_front":     `{"Name":"shop_front","Id":"own4"}`,
 	"/containers/bounded/json": `{"Id":"b1","HostConfig":{"Memory":1073741824,"MemorySwap":2147483648,"NanoCpus":1000000000,"PidsLimit":100}}`,
 	"/containers/quota/json":   `{"Id":"q1","HostConfig":{"Memory":1073741824,"MemorySwap":-1,"CpuQuota":100000,"CpuPeriod":100000,"PidsLimit":100}}`,
+	"/containers/share/json":   `{"Id":"s1","HostConfig":{"Memory":1073741824,"MemorySwap":1073741824,"CpuQuota":100000,"PidsLimit":100}}`,
 	"/containers/free/json":    `{"Id":"f1","HostConfig":{"PidsLimit":null}}`,
 	"/containers/box/json":     `{"Id":"x1","HostConfig":{"Memory":268435456,"NanoCpus":500000000,"PidsLimit":100}}`,
 }
@@ -77,7 +82,10 @@ func callOf(t testing.TB, method, target, body string) *router.Call {
 
 func decide(t testing.TB, role Role, call *router.Call) (authz.Decision, error) {
 	t.Helper()
-	p, err := New(map[string]Role{"r": role}, Options{Engines: engineAnswers})
+	owns := func(_ context.Context, _, _ string, kind router.Kind, id string) (bool, error) {
+		return kind != router.Network || strings.HasPrefix(id, "own"), nil
+	}
+	p, err := New(map[string]Role{"r": role}, Options{Engines: engineAnswers, Owns: owns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +140,7 @@ func TestAsksCommit(t *testing.T) {
 	const private = `"CgroupnsMode":"private","IpcMode":"private"`
 	ports := openRole
 	ports.Exec = Exec{}
+	alone := Role{Allow: []string{"*"}, Images: Images{Any: true}, Containers: Containers{Rules: ContainerRules{Networks: []string{"none"}}}}
 	tests := []struct {
 		role                Role
 		request, body, want string
@@ -144,7 +153,15 @@ func TestAsksCommit(t *testing.T) {
 			create(`"Memory":1610612736,"CpuPeriod":50000,"MemorySwap":2147483648,"CpuQuota":100000,"PidsLimit":512,` + private)},
 		{ports, "POST /containers/create", create(`"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":[{"HostIp":"127.0.0.1"}],"82/tcp":[]}`),
 			create(private + `,"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8000-8999"}],"81/tcp":[{"HostIp":"127.0.0.1"}],"82/tcp":[{"HostIp":"","HostPort":"8000-8999"}]}`)},
+		{alone, "POST /containers/create", `{"Image":"b"}`, `{"Image":"b","HostConfig":{"NetworkMode":"none",` + private + `}}`},
+		{alone, "POST /containers/create", create(`"NetworkMode":null`), create(`"NetworkMode":"none",` + private)},
+		{alone, "POST /containers/create", create(`"NetworkMode":"container:x"`), create(`"NetworkMode":"container:x",` + private)},
 		{plainRole, "POST /containers/bounded/update", `{"Memory":536870912}`, `{"Memory":536870912}`},
+		{plainRole, "POST /containers/quota/update", `{"CpuQuota":150000}`, `{"CpuQuota":150000,"CpuPeriod":100000}`},
+		{plainRole, "POST /containers/quota/update", `{"CpuPeriod":50000}`, `{"CpuPeriod":50000,"CpuQuota":100000}`},
+		{plainRole, "POST /containers/quota/update", `{"CpuShares":2}`, `{"CpuShares":2}`},
+		{plainRole, "POST /containers/quota/update", `{"CpuPeriod":100000,"CpuQuota":0}`, `{"CpuPeriod":100000,"CpuQuota":100000}`},
+		{plainRole, "POST /containers/share/update", `{"CpuQuota":150000}`, `{"CpuQuota":150000,"CpuPeriod":100000}`},
 		{plainRole, "POST /containers/free/update", `{"RestartPolicy":{"Name":"no"}}`,
 			`{"RestartPolicy":{"Name":"no"},"Memory":2147483648,"MemorySwap":2147483648,"NanoCpus":2000000000,"PidsLimit":512}`},
 		{plainRole, "POST /services/create", `{"Name":"s","TaskTemplate":{"ContainerSpec":{"Image":"i"}}}`,

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,7 +60,7 @@ func judgeBuild(body io.Reader, b *build) io.Reader {
 	return &archive{
 		raw:    body,
 		judged: b.isDockerfile,
-		content: func(name string, data []byte) error {
+		content: func(name string, data []byte) ([]byte, error) {
 			found = true
 			return b.judge(name, data)
 		},
@@ -93,19 +94,27 @@ func (b *build) isDockerfile(name string) bool {
 	return name == b.dockerfile || b.dockerfile == defaultDockerfile && name == "dockerfile"
 }
 
-func (b *build) judge(file string, data []byte) error {
+// judge gives a Dockerfile that begins its stages with the images that were
+// judged, by their ids: the Engine looks at a name when it comes to the stage,
+// and a caller could give it to another image until then.
+func (b *build) judge(file string, data []byte) ([]byte, error) {
 	lines, err := readDockerfile(data)
 	if err != nil {
-		return malformed("%.128s: %v", file, err)
+		return nil, malformed("%.128s: %v", file, err)
 	}
+	text := bytes.Split(bytes.TrimPrefix(data, orderMark), []byte("\n"))
 	s := stages{b: b, args: map[string]string{}, declared: map[string]bool{}, names: map[string]bool{}}
 	for _, l := range lines {
 		if err := s.instruction(l, false); err != nil {
 			if _, ours := err.(*dockerfileError); ours {
-				return malformed("%.128s line %d: %v", file, l.number, err)
+				return nil, malformed("%.128s line %d: %v", file, l.number, err)
 			}
-			return err
+			return nil, err
+		}
+		if s.pinned != "" {
+			clear(text[l.number-1 : l.last])
+			text[l.number-1], s.pinned = []byte(s.pinned), ""
 		}
 	}
-	return nil
+	return bytes.Join(text, []byte("\n")), nil
 }

@@ -10,6 +10,7 @@ type stages struct {
 	names    map[string]bool // of the stages that are complete, in lower case
 	current  string          // the name of the stage that is not yet
 	count    int
+	pinned   string // the FROM that was read last, with its image's id; "" where it has none
 }
 
 // instruction judges one instruction. Trigger says that it comes from an
@@ -55,7 +56,8 @@ func (s *stages) from(rest string) error {
 	if err := plain(flags(rest)); err != nil {
 		return err
 	}
-	words := strings.Fields(rest)
+	all := strings.Fields(rest)
+	words := all
 	for len(words) > 0 && strings.HasPrefix(words[0], "--") {
 		if !strings.HasPrefix(words[0], "--platform=") {
 			return badDockerfile("FROM %.64s is not known: leave it out", words[0])
@@ -83,7 +85,14 @@ func (s *stages) from(rest string) error {
 	case s.names[strings.ToLower(name)], name == "scratch":
 		return nil
 	}
-	return s.starts(name)
+	if err := s.starts(name); err != nil {
+		return err
+	}
+	if id := s.b.bases[name]; id != "" { // else the Engine has to pull it
+		words[0] = id // of all, too
+		s.pinned = "FROM " + strings.Join(all, " ")
+	}
+	return nil
 }
 
 // starts judges an image that a stage begins with, and what it makes the build

@@ -25,7 +25,36 @@ func judged(dockerfile string, args map[string]string) (asked []string, err erro
 			return "sha256:x", nil, nil
 		},
 	}
-	return asked, b.judge(defaultDockerfile, []byte(dockerfile))
+	_, err = b.judge(defaultDockerfile, []byte(dockerfile))
+	return asked, err
+}
+
+// TestBuildPinned: a name could be given to another image before the Engine comes
+// to its stage.
+func TestBuildPinned(t *testing.T) {
+	b := &build{
+		dockerfile: defaultDockerfile, args: map[string]string{}, bases: map[string]string{},
+		allow: func(string) error { return nil },
+		base: func(name string) (string, []string, error) {
+			if name == "absent" {
+				return "", nil, nil
+			}
+			return "sha256:" + name, nil, nil
+		},
+	}
+	for text, want := range map[string]string{
+		"FROM a":                               "FROM sha256:a",
+		"\xef\xbb\xbffrom a as B\r\nRUN x\r\n": "FROM sha256:a as B\nRUN x\r\n",
+		"ARG X=a\nFROM $X\nFROM absent\nRUN x": "ARG X=a\nFROM sha256:a\nFROM absent\nRUN x",
+		"# c\nFROM \\\n# x\n --platform=linux/amd64 \\\n\n a AS one\nFROM One\nFROM scratch\nFROM b": "# c\nFROM --platform=linux/amd64 sha256:a AS one\n\n\n\n\nFROM One\nFROM scratch\nFROM sha256:b",
+		"#escape=`\nFROM `\na\nCOPY --from=a / /":                                                    "#escape=`\nFROM sha256:a\n\nCOPY --from=a / /",
+		"FROM a\nFROM \\\nb \\\n":                                                                    "FROM sha256:a\nFROM sha256:b\n\n",
+	} {
+		got, err := b.judge(defaultDockerfile, []byte(text))
+		if err != nil || string(got) != want {
+			t.Errorf("%q is sent as\n%q %v, want\n%q", text, got, err, want)
+		}
+	}
 }
 
 func TestBuildUses(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 
 // line is one instruction of a Dockerfile.
 type line struct {
-	number  int
+	number  int    // of the first line of the text that it stands in
+	last    int    // of the last one
 	keyword string // upper case
 	rest    string
 }
@@ -39,11 +40,13 @@ var (
 	heredoc = regexp.MustCompile(`(^|[^<])<<($|[^<])`)
 )
 
+var orderMark = []byte("\xef\xbb\xbf")
+
 // readDockerfile splits a Dockerfile into instructions as the Engine does. It
 // refuses what Engines of different age read differently: here-documents, a
 // doubled escape at a line's end, frontends named by "# syntax".
 func readDockerfile(data []byte) ([]line, error) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.TrimPrefix(data, orderMark)
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, badDockerfile("is no UTF-8 text: save it as UTF-8")
 	}
@@ -97,6 +100,7 @@ func readDockerfile(data []byte) ([]line, error) {
 			return nil, err
 		}
 		joined.Reset()
+		l.last = i + 1
 		lines = append(lines, l)
 	}
 	if joined.Len() > 0 {
@@ -104,6 +108,7 @@ func readDockerfile(data []byte) ([]line, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.last = 1 + bytes.Count(data, []byte("\n"))
 		lines = append(lines, l)
 	}
 	return lines, nil

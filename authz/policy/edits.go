@@ -12,6 +12,7 @@ import (
 type edits struct {
 	body []router.Edit
 	path []string // room for the edits' paths
+	pins []router.Pin
 	rest []func(*router.Call)
 	note string // what is to be told of the call beside that it is allowed
 }
@@ -35,13 +36,24 @@ func (e *edits) write(value any, name string, path ...string) {
 // in of limits.
 const usualEdits = 8
 
+// pin puts an id into the place of a name, once.
+func (e *edits) pin(p router.Pin) {
+	if !slices.Contains(e.pins, p) {
+		e.pins = append(e.pins, p)
+	}
+}
+
 // do changes what is not in the body.
 func (e *edits) do(change func(*router.Call)) { e.rest = append(e.rest, change) }
 
 // commit makes all edits of a call, or none.
 func (e *edits) commit(call *router.Call) error {
-	if call.Body != nil && len(e.body) > 0 {
-		if err := call.Body.Edit(e.body...); err != nil {
+	body := e.body
+	if call.Body == nil {
+		body = nil
+	}
+	if len(e.pins)+len(body) > 0 {
+		if err := call.Pin(e.pins, body...); err != nil {
 			return err
 		}
 	}

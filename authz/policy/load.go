@@ -48,14 +48,14 @@ type load struct{ allow func(string) error }
 
 // content asks about the names in one file. All three files count, whichever
 // the Engine will read: that depends on its version and its image store.
-func (l *load) content(file string, data []byte) error {
+func (l *load) content(file string, data []byte) ([]byte, error) {
 	switch file {
 	case "manifest.json":
-		return l.manifest(data)
+		return data, l.manifest(data)
 	case "repositories":
-		return l.repositories(data)
+		return data, l.repositories(data)
 	}
-	return l.index(data)
+	return data, l.index(data)
 }
 
 func (l *load) manifest(data []byte) error {

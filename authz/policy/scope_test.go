@@ -141,29 +141,34 @@ func TestShares(t *testing.T) {
 }
 
 // Networks of one's own are joined without being named. Of a role that sees all
-// it is asked whose they are; for one that does not, another's is missing.
+// it is asked whose they are, and the one that was found is joined, whatever has
+// its name when the container starts; for one that does not, another's is missing.
 func TestOwnNetworks(t *testing.T) {
 	role := func(scope string, networks ...string) Role {
 		return Role{Allow: []string{"*"}, Scope: scope, Images: Images{Any: true}, Containers: Containers{Rules: ContainerRules{Networks: networks}}}
 	}
-	engine := answers{"/networks/theirs": `{"Name":"theirs"}`, "/networks/shared": `{"Name":"shared"}`, "/networks/5ead": `{"Name":"shared"}`, "/networks/mine": `{"Name":"mine"}`}
+	engine := answers{"/networks/theirs": `{"Name":"theirs"}`, "/networks/shared": `{"Name":"shared"}`, "/networks/5ead": `{"Name":"shared"}`,
+		"/networks/mine": `{"Name":"mine","Id":"m1"}`, "/networks/m": `{"Name":"mine","Id":"m1"}`, "/networks/broken": `{"Name":"broken","Id":"broken"}`}
 	broken := errors.New("broken")
 	owns := func(_ context.Context, user, engine string, kind router.Kind, name string) (bool, error) {
 		if name == "broken" {
 			return false, broken
 		}
-		return user == "alice" && engine == "local" && kind == router.Network && name == "mine", nil
+		return user == "alice" && engine == "local" && kind == router.Network && name == "m1", nil
 	}
 	for _, test := range []struct {
 		role    Role
 		network string
 		nobody  bool
 		allow   bool
+		joins   bool   // that it may be joined now, too
+		sent    string // in a container's body
 		err     error
 	}{
-		{role: role("all"), network: "mine", allow: true},
+		{role: role("all"), network: "mine", allow: true, sent: "m1"},
+		{role: role("all"), network: "m", allow: true, sent: "m1"},
 		{role: role("all"), network: "theirs"},
-		{role: role("all"), network: "missing", allow: true}, // the Engine says so
+		{role: role("all"), network: "missing", joins: true}, // the Engine says so
 		{role: role("all"), network: "broken", err: broken},
 		{role: role("all", "shared"), network: "shared", allow: true},
 		{role: role("all", "shared"), network: "5ead", allow: true},
@@ -184,8 +189,11 @@ func TestOwnNetworks(t *testing.T) {
 			call := callOf(t, "POST", target, body)
 			call.Engine = "local"
 			d, err := p.Authorize(t.Context(), having("r"), call)
-			if d.Allow != test.allow || !errors.Is(err, test.err) {
+			if want := test.allow || test.joins && target != "/containers/create"; d.Allow != want || !errors.Is(err, test.err) {
 				t.Errorf("scope %q, networks %v, %s by %s: %+v, %v", test.role.Scope, test.role.Containers.Rules.Networks, test.network, target, d, err)
+			}
+			if got := call.Body.Root().At("HostConfig", "NetworkMode").Str(); test.sent != "" && got != test.sent && got != "" {
+				t.Errorf("%s is sent as %s, not as %s", test.network, got, test.sent)
 			}
 		}
 	}

@@ -106,6 +106,8 @@ func pinned(t testing.TB, c *Call, i int, to string) string {
 		return "" // it stays
 	case ref.At.tag != "" && strings.ContainsAny(old, "@:"):
 		return "" // what the tag overrides is gone
+	case ref.At.tag != "" && strings.ContainsAny(tag, "/@"):
+		return "" // neither a tag nor a digest holds these: what stood there was no name, and is none to pin
 	case ref.At.tag == "" || tag == "":
 	case strings.Contains(tag, ":"):
 		old += "@" + tag
@@ -276,7 +278,7 @@ func FuzzPin(f *testing.F) {
 		{"/containers/create?name=/web&platform=a", `{"Image":"b@sha256:` + strings.Repeat("0", 64) + `","HostConfig":{"Binds":["a\u003a:/b","c:/a:/b","/x:/y:ro","data"],` +
 			`"NetworkMode":"container:\u0061","VolumesFrom":["/a:ro","b"],"Links":["/a:/b/c"],"Mounts":[{"Type":"volume","Source":"a","VolumeOptions":{"DriverConfig":` +
 			`{"Options":{"o":"lowerdir=/a:b,upperdir=c,x=/d:/e"}}}}]},"NetworkingConfig":{"EndpointsConfig":{"n\n":{"Links":["a:b"],"NetworkID":"c"},"default":null}}}`},
-		{"/images/create?fromImage=a:1&tag=sha256:" + strings.Repeat("0", 64), ""}, {"/images/create?fromImage=A:&tag=2", ""}, {"/images/create?fromSrc=h/f&repo=a@b&tag=2", ""},
+		{"/images/create?fromImage=a:1&tag=sha256:" + strings.Repeat("0", 64), ""}, {"/images/create?fromImage=A:&tag=2", ""}, {"/images/create?fromImage=0&tag=/", ""}, {"/images/create?fromSrc=h/f&repo=a@b&tag=2", ""},
 		{"/images/a/b/push?tag=1", ""}, {"/images/get?names=a&names=cafe&names=b:1", ""}, {"/images/search?term=h:5000/a", ""},
 		{"/build?t=a&t=b:1&remote=https://x/y&networkmode=container:a&session=b&buildid=c&cachefrom=[%22x%22]", ""},
 		{"/events?filters=%7B%22container%22%3A%5B%22a%22%2C%22/b%22%5D%2C%22image%22%3A%7B%22x%22%3Afalse%7D%7D", ""},

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"moorgate/authz/identity"
@@ -105,12 +106,12 @@ func bare(text string) string {
 	if !strings.Contains(text, "@") {
 		return text
 	}
-	return userInfo.ReplaceAllString(text, "$1***@")
+	return userInfo().ReplaceAllString(text, "$1***@")
 }
 
 // userInfo ends at the last @ before the path. What the Engine fetches may be
 // written without a scheme.
-var userInfo = regexp.MustCompile(`(://|^registry:)[^/?#\s"]*@`)
+var userInfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(://|^registry:)[^/?#\s"]*@`) })
 
 // AddRef adds an object that the request names, each once, up to 32 of them of
 // 256 bytes.
